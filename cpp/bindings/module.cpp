@@ -1,0 +1,233 @@
+// The compiled module: array checks, the GIL, nothing clever.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "../runtime/cpu_features.hpp"
+#include "cnnfast/kernels.hpp"
+#include "cnnfast/parallel.hpp"
+#include "cnnfast/program.hpp"
+#include "cnnfast/shapes.hpp"
+
+namespace py = pybind11;
+
+namespace cnnfast {
+namespace {
+
+// How Python gives a tensor's type and shape: ("float32", (8, 28, 28, 1)).
+using PySpec = std::pair<std::string, std::vector<std::int64_t>>;
+
+Dtype dtype_of(const std::string& name) {
+  if (name == "float32") return Dtype::float32;
+  if (name == "int32") return Dtype::int32;
+  if (name == "uint8") return Dtype::uint8;
+  throw py::type_error("expected float32, int32 or uint8, got " + name);
+}
+
+py::dtype numpy_dtype(Dtype d) {
+  switch (d) {
+    case Dtype::int32: return py::dtype::of<std::int32_t>();
+    case Dtype::uint8: return py::dtype::of<std::uint8_t>();
+    default: return py::dtype::of<float>();
+  }
+}
+
+TensorSpec spec_of(const PySpec& p) { return {dtype_of(p.first), p.second}; }
+
+Attributes attributes_of(const py::dict& d) {
+  Attributes a;
+  for (const auto& [key, value] : d) {
+    const std::string name = py::cast<std::string>(key);
+    if (py::isinstance<py::str>(value))
+      a.set(name, py::cast<std::string>(value));
+    else if (py::isinstance<py::float_>(value))
+      a.set(name, py::cast<double>(value));
+    else if (py::isinstance<py::int_>(value))  // bool too
+      a.set(name, py::cast<std::int64_t>(value));
+    else
+      a.set(name, py::cast<std::vector<std::int64_t>>(value));
+  }
+  return a;
+}
+
+Step make_python_step(const std::string& op, const std::vector<std::optional<PySpec>>& in,
+                      const std::vector<PySpec>& out, const py::dict& attributes) {
+  OpSpec spec;
+  spec.op = op;
+  for (const auto& i : in) {
+    spec.in.push_back(i ? spec_of(*i) : TensorSpec{});
+    spec.in_present.push_back(i.has_value());
+  }
+  for (const auto& o : out) spec.out.push_back(spec_of(o));
+  spec.attributes = attributes_of(attributes);
+  return make_step(spec);
+}
+
+// The address of an array that a kernel may read (or write): C-contiguous, of the expected type and size.
+void* checked_address(const py::array& a, const TensorSpec& spec, const char* what, bool write) {
+  if (!a.dtype().is(numpy_dtype(spec.dtype)) && !a.dtype().equal(numpy_dtype(spec.dtype)))
+    throw py::type_error(std::string(what) + ": expected " + py::cast<std::string>(py::str(numpy_dtype(spec.dtype))) +
+                         ", got " + py::cast<std::string>(py::str(a.dtype())));
+  if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(what) + ": the array is not C-contiguous");
+  if (a.nbytes() != spec.bytes())
+    throw py::value_error(std::string(what) + ": expected " + std::to_string(spec.bytes()) + " bytes, got " +
+                          std::to_string(a.nbytes()));
+  if (write && !a.writeable()) throw py::value_error(std::string(what) + ": the array is read-only");
+  return const_cast<void*>(a.data());
+}
+
+// A Program and what keeps its weights alive.
+struct PyProgram {
+  std::unique_ptr<Program> program;
+  py::list owners;
+  std::vector<int> feeds;  // buffer numbers, in the order of run's arguments
+
+  PyProgram(const std::vector<PySpec>& specs, const std::vector<std::pair<int, std::int64_t>>& arena,
+            const std::vector<std::pair<int, py::array>>& fixed, std::vector<int> feed_buffers, const py::list& steps,
+            std::int64_t arena_bytes)
+      : feeds(std::move(feed_buffers)) {
+    std::vector<Program::Buffer> buffers;
+    for (const PySpec& s : specs) buffers.push_back({spec_of(s), -1, nullptr});
+    for (const auto& [i, offset] : arena) buffers.at(static_cast<std::size_t>(i)).offset = offset;
+    for (const auto& [i, array] : fixed) {
+      Program::Buffer& b = buffers.at(static_cast<std::size_t>(i));
+      b.fixed = checked_address(array, b.spec, "Program", true);
+      owners.append(array);
+    }
+    for (const int f : feeds) buffers.at(static_cast<std::size_t>(f));
+    std::vector<ProgramStep> list;
+    for (const auto& item : steps) {
+      const auto t = py::cast<std::tuple<Step, std::vector<int>, std::vector<int>, std::int64_t>>(item);
+      list.push_back({std::get<0>(t), std::get<1>(t), std::get<2>(t), std::get<3>(t)});
+    }
+    program = std::make_unique<Program>(std::move(buffers), std::move(list), arena_bytes);
+  }
+
+  // -> (finished, fetched arrays)
+  std::pair<bool, std::vector<py::array>> run(const std::vector<py::array>& arrays, const std::vector<int>& fetch,
+                                              std::uint64_t seed, std::int64_t begin, std::int64_t end, int guard,
+                                              std::int64_t guard_step) {
+    if (!arrays.empty() && arrays.size() != feeds.size())
+      throw py::value_error("Program: expected " + std::to_string(feeds.size()) + " feeds, got " +
+                            std::to_string(arrays.size()));
+    if (begin < 0 || end > program->step_count()) throw py::value_error("Program: step out of range");
+    std::vector<std::pair<int, void*>> addresses;
+    for (std::size_t i = 0; i < arrays.size(); ++i)
+      addresses.emplace_back(feeds[i], checked_address(arrays[i], program->buffer(feeds[i]).spec, "Program", false));
+    std::vector<py::array> results;
+    std::vector<void*> targets;
+    for (const int f : fetch) {
+      const TensorSpec& spec = program->buffer(f).spec;
+      results.emplace_back(numpy_dtype(spec.dtype), spec.shape);
+      targets.push_back(results.back().mutable_data());
+    }
+    bool finished = false;
+    {
+      const py::gil_scoped_release release;
+      const std::lock_guard<std::mutex> lock(program->lock());
+      finished = program->run(addresses, begin, end, seed, guard, guard_step);
+      for (std::size_t i = 0; i < fetch.size(); ++i)
+        std::memcpy(targets[i], program->address(fetch[i]),
+                    static_cast<std::size_t>(program->buffer(fetch[i]).spec.bytes()));
+    }
+    return {finished, results};
+  }
+};
+
+// One op on arrays, outside any Program.
+void run_step(const std::string& op, const std::vector<std::optional<py::array>>& in, const std::vector<py::array>& out,
+              const py::dict& attributes, std::uint64_t seed) {
+  const auto spec = [](const py::array& a) {
+    return PySpec(py::cast<std::string>(py::str(a.dtype())),
+                  std::vector<std::int64_t>(a.shape(), a.shape() + a.ndim()));
+  };
+  std::vector<std::optional<PySpec>> in_specs;
+  std::vector<PySpec> out_specs;
+  std::vector<void*> pointers;
+  for (const auto& a : in) {
+    in_specs.push_back(a ? std::optional<PySpec>(spec(*a)) : std::nullopt);
+    pointers.push_back(a ? checked_address(*a, spec_of(spec(*a)), op.c_str(), false) : nullptr);
+  }
+  for (const py::array& a : out) {
+    out_specs.push_back(spec(a));
+    pointers.push_back(checked_address(a, spec_of(spec(a)), op.c_str(), true));
+  }
+  const Step step = make_python_step(op, in_specs, out_specs, attributes);
+  const py::gil_scoped_release release;
+  const Arena workspace(step.workspace_bytes);
+  step.run({pointers.data(), pointers.data() + in.size(), workspace.data(), seed});
+}
+
+}  // namespace
+}  // namespace cnnfast
+
+PYBIND11_MODULE(_core, m) {
+  using namespace cnnfast;
+  m.doc() = "cnnfast's compiled engine. Private: use cnnfast.ops and the layers.";
+
+  py::class_<Step>(m, "Step")
+      .def(py::init(&make_python_step), py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"))
+      .def_readonly("op", &Step::op)
+      .def_readonly("workspace_bytes", &Step::workspace_bytes);
+
+  py::class_<PyProgram>(m, "Program")
+      .def(py::init<const std::vector<PySpec>&, const std::vector<std::pair<int, std::int64_t>>&,
+                    const std::vector<std::pair<int, py::array>>&, std::vector<int>, const py::list&, std::int64_t>(),
+           py::arg("specs"), py::arg("arena"), py::arg("fixed"), py::arg("feeds"), py::arg("steps"),
+           py::arg("arena_bytes"))
+      .def("run", &PyProgram::run, py::arg("feeds"), py::arg("fetch"), py::arg("seed"), py::arg("begin"),
+           py::arg("end"), py::arg("guard") = -1, py::arg("guard_step") = -1)
+      .def_property_readonly("step_count", [](const PyProgram& p) { return p.program->step_count(); })
+      .def_property_readonly("arena_bytes", [](const PyProgram& p) { return p.program->arena_bytes(); })
+      .def("set_profiling", [](PyProgram& p, bool on) { p.program->set_profiling(on); }, py::arg("on"))
+      .def("step_seconds", [](const PyProgram& p) {
+        std::vector<std::pair<std::string, double>> rows;
+        for (std::int64_t i = 0; i < p.program->step_count(); ++i)
+          rows.emplace_back(p.program->step_op(i), p.program->step_seconds()[static_cast<std::size_t>(i)]);
+        return rows;
+      });
+
+  m.def("run_step", &run_step, py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"),
+        py::arg("seed") = 0);
+
+  m.def(
+      "plan_memory",
+      [](const std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>>& blocks) {
+        std::vector<Lifetime> lifetimes;
+        for (const auto& [bytes, first, last] : blocks) lifetimes.push_back({bytes, first, last});
+        std::vector<std::int64_t> offsets;
+        const std::int64_t total = plan_memory(lifetimes, offsets);
+        return std::make_pair(total, offsets);
+      },
+      py::arg("blocks"));
+
+  m.def("window_output_size", &window_output_size, py::arg("size"), py::arg("kernel"), py::arg("stride"),
+        py::arg("dilation"), py::arg("pad_lo"), py::arg("pad_hi"));
+  m.def(
+      "same_padding",
+      [](std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation) {
+        std::int64_t lo = 0, hi = 0;
+        same_padding(in, kernel, stride, dilation, lo, hi);
+        return std::make_pair(lo, hi);
+      },
+      py::arg("size"), py::arg("kernel"), py::arg("stride"), py::arg("dilation"));
+
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("threads"));
+  m.def("default_num_threads", &default_num_threads);
+  m.def("threading_backend", &threading_backend);
+  m.def("isa", [] { return std::string(kernels().name); });
+  m.def("set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"));
+  m.def("available_isas", [] {
+    const CpuFeatures cpu = cpu_features();
+    std::vector<std::string> names;
+    if (cpu.avx512 && avx512_kernels()) names.push_back("avx512");
+    if (cpu.avx2_fma && avx2_kernels()) names.push_back("avx2");
+    if (cpu.neon && neon_kernels()) names.push_back("neon");
+    names.push_back("scalar");
+    return names;
+  });
+}

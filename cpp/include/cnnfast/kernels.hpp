@@ -1,0 +1,27 @@
+// The table of kernels of one instruction set. The runtime picks one table at start; every caller goes through it.
+#pragma once
+#include "cnnfast/kernels/activation.hpp"
+#include "cnnfast/kernels/conv2d.hpp"
+#include "cnnfast/kernels/matmul.hpp"
+
+namespace cnnfast {
+
+struct KernelTable {
+  const char* name;
+  ActivationKernels activation;
+  Conv2dKernels conv2d;
+  MatmulKernels matmul;
+};
+
+// Tables built into this binary; null where the compiler's target has no such instruction set.
+const KernelTable* scalar_kernels();
+const KernelTable* avx2_kernels();
+const KernelTable* avx512_kernels();
+const KernelTable* neon_kernels();
+
+// The table in use: the best this CPU can run, or the one CNNFAST_ISA names. Throws std::invalid_argument if the CPU
+// or the binary lacks what CNNFAST_ISA asks for.
+const KernelTable& kernels();
+void set_isa(const char* name);  // "auto", "scalar", "avx2", "avx512", "neon"; not while a Program runs
+
+}  // namespace cnnfast

@@ -1,0 +1,60 @@
+// Convolution as a gather: each output pixel sums, over a list of taps, a run of input floats times a block of weights.
+// The forward pass is one such gather per group; the input gradient is one per group and per residue of the stride
+// (the sub-pixel decomposition of a transposed convolution), so no zeros are ever multiplied.
+#pragma once
+#include <cstdint>
+
+#include "cnnfast/kernels/epilogue.hpp"
+
+namespace cnnfast {
+
+// `length` consecutive floats of the input block, from `offset`, meet the weight rows from `depth` on.
+struct ConvRun {
+  std::int64_t offset, depth, length;
+};
+
+// Runs [begin, end): together so few weight rows that a panel of them stays in the first-level cache.
+struct ConvPass {
+  std::int64_t begin, end;
+};
+
+struct ConvTap {
+  std::int64_t weight;  // index of the tap's first weight in w
+};
+
+struct GatherConv {
+  // Read: output pixel (i,j) reads rows i*row_step + [row_first, row_last], columns j*col_step + [col_first, col_last],
+  // channels [channel_first, channel_first + channels) of a tensor (N, in_h, in_w, in_c).
+  std::int64_t N, in_h, in_w, in_c, channel_first, channels;
+  std::int64_t row_step, col_step, row_first, row_last, col_first, col_last;
+  bool padded;  // some tap leaves the tensor: rows are copied into a zero-padded block first
+  std::int64_t block_w, block_c;  // columns and channels of the block that is read (the tensor itself if not padded)
+  // Write: pixel (i,j) of the grid is pixel (out_row_first + i*out_row_step, ...) of a tensor (N, out_h, out_w, out_c).
+  std::int64_t grid_h, grid_w, out_h, out_w, out_c, out_channel_first, out_channels;
+  std::int64_t out_row_first, out_col_first, out_row_step, out_col_step;
+  // Reduce.
+  std::int64_t depth;  // taps * channels
+  const ConvTap* taps;
+  std::int64_t n_taps;
+  const ConvRun* runs;
+  const ConvPass* passes;
+  std::int64_t n_passes;
+  const std::int64_t* row_offset;  // for each weight row, where in the block its input float lies
+  std::int64_t weight_in_step, weight_out_step;  // steps in w between input and between output channels
+  // Work: a task is rows_per_task rows of one image or, when that is all of them, images_per_task images.
+  std::int64_t rows_per_task, images_per_task;
+};
+
+struct Conv2dKernels {
+  std::int64_t (*packed_floats)(const GatherConv& conv);
+  void (*pack)(const GatherConv& conv, const float* w, float* packed);
+  // y = epilogue(conv(x, w) + b); b may be null.
+  void (*gather)(const GatherConv& conv, const float* x, const float* packed, const float* b, Epilogue epilogue,
+                 float* y);
+  // dw[row, k] for the forward gather `conv`; `slices` partial sums (images cut in as many parts) meet in workspace
+  // of slices * depth * out_channels floats. dw has row pitch dw_pitch.
+  void (*backward_weight)(const GatherConv& conv, const float* x, const float* dy, std::int64_t slices,
+                          std::int64_t row_splits, float* dw, std::int64_t dw_pitch, float* workspace);
+};
+
+}  // namespace cnnfast

@@ -1,0 +1,237 @@
+// The gather convolution and its weight gradient (see cnnfast/kernels/conv2d.hpp for the idea and the words).
+#pragma once
+#include <cstring>
+
+#include "cnnfast/kernels/conv2d.hpp"
+#include "parallel.hpp"
+#include "tile.hpp"
+
+namespace cnnfast {
+namespace CNNFAST_ISA {
+
+static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
+  return ceil_div(conv.out_channels, kTileCols) * conv.depth * kTileCols;
+}
+
+// Panels of kTileCols output channels, each (depth, kTileCols), zero-filled past the last channel.
+static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
+  const std::int64_t panels = ceil_div(conv.out_channels, kTileCols);
+  parallel(panels * conv.n_taps, [&](std::int64_t task, int) {
+    const std::int64_t panel = task / conv.n_taps, tap = task % conv.n_taps;
+    const std::int64_t k0 = panel * kTileCols, cols = min_of(kTileCols, conv.out_channels - k0);
+    const float* from = w + conv.taps[tap].weight + k0 * conv.weight_out_step;
+    float* to = packed + (panel * conv.depth + tap * conv.channels) * kTileCols;
+    for (std::int64_t c = 0; c < conv.channels; ++c, to += kTileCols) {
+      const float* row = from + c * conv.weight_in_step;
+      for (std::int64_t k = 0; k < cols; ++k) to[k] = row[k * conv.weight_out_step];
+      for (std::int64_t k = cols; k < kTileCols; ++k) to[k] = 0.0f;
+    }
+  });
+}
+
+// The part of x that one task reads: where it lies, and how far apart its images and rows are.
+struct ConvBlock {
+  const float* data;
+  std::int64_t image_pitch, row_pitch;
+};
+
+// Copies rows [row0, row0 + rows) of images [n0, n0 + images) with their padding, or points into x if there is none.
+static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std::int64_t n0, std::int64_t images,
+                                     std::int64_t row0, std::int64_t rows, int worker) {
+  const std::int64_t row_pitch = conv.block_w * conv.block_c;
+  if (!conv.padded) {
+    const float* data = x + ((n0 * conv.in_h + row0) * conv.in_w + conv.col_first) * conv.in_c + conv.channel_first;
+    return {data, conv.in_h * conv.in_w * conv.in_c, row_pitch};
+  }
+  float* block = worker_scratch(worker, 0, images * rows * row_pitch);
+  const std::int64_t left = conv.col_first < 0 ? min_of(-conv.col_first, conv.block_w) : 0;
+  const std::int64_t col0 = max_of(conv.col_first, 0);
+  const std::int64_t cols = max_of(min_of(conv.in_w - col0, conv.block_w - left), 0);
+  for (std::int64_t n = 0; n < images; ++n) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      float* to = block + (n * rows + r) * row_pitch;
+      const std::int64_t h = row0 + r;
+      if (h < 0 || h >= conv.in_h || cols == 0) {
+        std::memset(to, 0, sizeof(float) * row_pitch);
+        continue;
+      }
+      const float* from = x + (((n0 + n) * conv.in_h + h) * conv.in_w + col0) * conv.in_c + conv.channel_first;
+      std::memset(to, 0, sizeof(float) * left * conv.block_c);
+      to += left * conv.block_c;
+      if (conv.channels == conv.in_c) {
+        std::memcpy(to, from, sizeof(float) * cols * conv.channels);
+      } else {
+        for (std::int64_t q = 0; q < cols; ++q)
+          std::memcpy(to + q * conv.channels, from + q * conv.in_c, sizeof(float) * conv.channels);
+      }
+      std::memset(to + cols * conv.block_c, 0, sizeof(float) * (conv.block_w - left - cols) * conv.block_c);
+    }
+  }
+  return {block, rows * row_pitch, row_pitch};
+}
+
+struct ConvForwardTile {
+  const GatherConv& conv;
+  const ConvPass pass;
+  const float* const* x;  // one pointer a pixel
+  float* const* y;
+  const float* panel;
+  const float* b;  // bias of the panel, for the first pass; else null
+  bool first, last;
+  Epilogue epilogue;
+  std::int64_t cols;
+
+  template <int MR, int NV, bool PARTIAL>
+  void run() const {
+    Tile<MR, NV> tile;
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v)
+        tile.acc[i][v] = !first ? load_cols<NV, PARTIAL>(y[i], v, cols)
+                         : b    ? load_cols<NV, PARTIAL>(b, v, cols)
+                                : vzero();
+    for (std::int64_t r = pass.begin; r < pass.end; ++r) {
+      const ConvRun& run = conv.runs[r];
+      const float* a[MR];
+      for (int i = 0; i < MR; ++i) a[i] = x[i] + run.offset;
+      // The panel is padded to full vectors: whole loads, whatever `cols`.
+      tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
+    }
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v)
+        store_cols<NV, PARTIAL>(y[i], v, last ? apply_epilogue(tile.acc[i][v], epilogue) : tile.acc[i][v], cols);
+  }
+};
+
+static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const float* b,
+                          Epilogue epilogue, float* y) {
+  const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
+  const std::int64_t batches = ceil_div(conv.N, conv.images_per_task);
+  parallel(bands * batches, [&](std::int64_t task, int worker) {
+    const std::int64_t n0 = task / bands * conv.images_per_task, i0 = task % bands * conv.rows_per_task;
+    const std::int64_t images = min_of(conv.images_per_task, conv.N - n0);
+    const std::int64_t band = min_of(conv.rows_per_task, conv.grid_h - i0);
+    const std::int64_t rows = (band - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
+    const ConvBlock block = conv2d_block(conv, x, n0, images, i0 * conv.row_step + conv.row_first, rows, worker);
+    const std::int64_t pixels = images * band * conv.grid_w;
+
+    const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
+    float** ys = const_cast<float**>(xs + pixels);
+    std::int64_t m = 0;
+    for (std::int64_t n = 0; n < images; ++n)
+      for (std::int64_t i = 0; i < band; ++i)
+        for (std::int64_t j = 0; j < conv.grid_w; ++j, ++m) {
+          xs[m] = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch +
+                  j * conv.col_step * conv.block_c;
+          ys[m] = y + conv.out_channel_first +
+                  (((n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step) * conv.out_w +
+                   conv.out_col_first + j * conv.out_col_step) *
+                      conv.out_c;
+        }
+
+    const float** xt = xs;
+    float* yt[kTileRows];
+    for (std::int64_t p = 0; p < conv.n_passes; ++p) {
+      for (std::int64_t k0 = 0; k0 < conv.out_channels; k0 += kTileCols) {
+        const std::int64_t cols = min_of(kTileCols, conv.out_channels - k0);
+        for (m = 0; m < pixels; m += kTileRows) {
+          const std::int64_t tile_rows = min_of(kTileRows, pixels - m);
+          for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[m + i] + k0;
+          const ConvForwardTile tile{conv,
+                                     conv.passes[p],
+                                     xt + m,
+                                     yt,
+                                     packed + k0 * conv.depth,
+                                     b ? b + k0 : nullptr,
+                                     p == 0,
+                                     p + 1 == conv.n_passes,
+                                     epilogue,
+                                     cols};
+          dispatch_tile(tile_rows, cols, tile);
+        }
+      }
+    }
+  });
+}
+
+struct ConvWeightTile {
+  const GatherConv& conv;
+  const float* x;  // of the first pixel of the band
+  const std::int64_t* row_offset;
+  const float* dy;
+  std::int64_t band, x_row_pitch, dy_row_pitch, cols;
+  bool first;
+  float* dw;
+  std::int64_t dw_pitch;
+
+  template <int MR, int NV, bool PARTIAL>
+  void run() const {
+    Tile<MR, NV> tile;
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v)
+        tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
+    for (std::int64_t p = 0; p < band; ++p) {
+      const float* a[MR];
+      for (int i = 0; i < MR; ++i) a[i] = x + p * x_row_pitch + row_offset[i];
+      tile_multiply<MR, NV, PARTIAL>(tile, a, conv.col_step * conv.block_c, dy + p * dy_row_pitch, conv.out_c, cols,
+                                     conv.grid_w);
+    }
+    for (int i = 0; i < MR; ++i)
+      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols);
+  }
+};
+
+static void conv2d_backward_weight(const GatherConv& conv, const float* x, const float* dy, std::int64_t slices,
+                                   std::int64_t row_splits, float* dw, std::int64_t dw_pitch, float* workspace) {
+  const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K;
+  const std::int64_t split_rows = ceil_div(ceil_div(conv.depth, row_splits), kTileRows) * kTileRows;
+  parallel(slices * row_splits, [&](std::int64_t task, int worker) {
+    const std::int64_t slice = task / row_splits, m0 = task % row_splits * split_rows;
+    const std::int64_t m1 = min_of(m0 + split_rows, conv.depth);
+    float* partial = slices == 1 ? dw : workspace + slice * partial_floats;
+    const std::int64_t pitch = slices == 1 ? dw_pitch : K;
+    const std::int64_t n0 = slice * conv.N / slices, n1 = (slice + 1) * conv.N / slices;
+    bool first = true;
+    for (std::int64_t n = n0; n < n1; ++n) {
+      for (std::int64_t i0 = 0; i0 < conv.grid_h; i0 += conv.rows_per_task, first = false) {
+        const std::int64_t band = min_of(conv.rows_per_task, conv.grid_h - i0);
+        const std::int64_t rows = (band - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
+        const ConvBlock block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, rows, worker);
+        const float* dy_band = dy + ((n * conv.out_h + i0) * conv.out_w) * conv.out_c + conv.out_channel_first;
+        for (std::int64_t k0 = 0; k0 < K; k0 += kTileCols) {
+          const std::int64_t cols = min_of(kTileCols, K - k0);
+          for (std::int64_t m = m0; m < m1; m += kTileRows) {
+            const ConvWeightTile tile{conv,
+                                      block.data,
+                                      conv.row_offset + m,
+                                      dy_band + k0,
+                                      band,
+                                      conv.row_step * block.row_pitch,
+                                      conv.out_w * conv.out_c,
+                                      cols,
+                                      first,
+                                      partial + m * pitch + k0,
+                                      pitch};
+            dispatch_tile(min_of(kTileRows, m1 - m), cols, tile);
+          }
+        }
+      }
+    }
+  });
+  if (slices == 1) return;
+  parallel(conv.depth, [&](std::int64_t row, int) {
+    float* to = dw + row * dw_pitch;
+    for (std::int64_t k = 0; k < K; k += Vec::width) {
+      const std::int64_t n = min_of(Vec::width, K - k);
+      Vec sum = vload_first(workspace + row * K + k, n);
+      for (std::int64_t s = 1; s < slices; ++s)
+        sum = sum + vload_first(workspace + s * partial_floats + row * K + k, n);
+      vstore_first(to + k, sum, n);
+    }
+  });
+}
+
+static constexpr Conv2dKernels conv2d_kernels = {conv2d_packed_floats, conv2d_pack, conv2d_gather,
+                                                 conv2d_backward_weight};
+
+}  // namespace CNNFAST_ISA
+}  // namespace cnnfast

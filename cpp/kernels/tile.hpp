@@ -1,0 +1,84 @@
+// The register tile all dense arithmetic is built from: MR rows times NV vectors of accumulators. Row i reads the
+// floats a[i][0], a[i][a_step], a[i][2*a_step]...; step t multiplies them with the vectors at b + t*b_step. With the
+// right pointers the same loop is a convolution (rows = pixels), its weight gradient (rows = weights), and a matrix
+// product in any transposition of a.
+#pragma once
+#include <cstdint>
+
+#include "cnnfast/kernels/epilogue.hpp"
+
+namespace cnnfast {
+namespace CNNFAST_ISA {
+
+static constexpr int kTileRows = Vec::tile_rows;
+static constexpr int kTileVecs = 2;
+static constexpr int kTileCols = kTileVecs * Vec::width;
+
+static inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+static inline std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+static inline std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
+template <int MR, int NV>
+struct Tile {
+  Vec acc[MR][NV];
+};
+
+// `cols` is the number of valid columns of the tile; PARTIAL tells that cols < NV * width.
+template <int NV, bool PARTIAL>
+static inline Vec load_cols(const float* p, int v, std::int64_t cols) {
+  if (!PARTIAL) return vload(p + v * Vec::width);
+  const std::int64_t left = cols - v * Vec::width;
+  return vload_first(p + v * Vec::width, left < 0 ? 0 : left > Vec::width ? Vec::width : left);
+}
+template <int NV, bool PARTIAL>
+static inline void store_cols(float* p, int v, Vec a, std::int64_t cols) {
+  if (!PARTIAL) return vstore(p + v * Vec::width, a);
+  const std::int64_t left = cols - v * Vec::width;
+  if (left > 0) vstore_first(p + v * Vec::width, a, left > Vec::width ? Vec::width : left);
+}
+
+template <int MR, int NV, bool PARTIAL>
+static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std::int64_t a_step, const float* b,
+                                 std::int64_t b_step, std::int64_t cols, std::int64_t length) {
+  const float* row[MR];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) row[i] = a[i];
+  std::int64_t at = 0;
+  for (std::int64_t t = 0; t < length; ++t, at += a_step, b += b_step) {
+    Vec bv[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) bv[v] = load_cols<NV, PARTIAL>(b, v, cols);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec av = vset(row[i][at]);
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
+    }
+  }
+}
+
+static inline Vec apply_epilogue(Vec a, Epilogue epilogue) {
+  // vmax(0, a) keeps NaN, so a broken value stays visible.
+  if (epilogue != Epilogue::none) a = vmax(vzero(), a);
+  if (epilogue == Epilogue::relu6) a = vmin(vset(6.0f), a);
+  return a;
+}
+
+// Calls f.template run<MR, NV, PARTIAL>() for a tile of `rows` x `cols`.
+template <int MR, int NV, bool PARTIAL, class F>
+static inline void dispatch_rows(std::int64_t rows, F& f) {
+  if constexpr (MR > 1) {
+    if (rows < MR) return dispatch_rows<MR - 1, NV, PARTIAL>(rows, f);
+  }
+  f.template run<MR, NV, PARTIAL>();
+}
+template <class F>
+static inline void dispatch_tile(std::int64_t rows, std::int64_t cols, F& f) {
+  if (cols == kTileCols) return dispatch_rows<kTileRows, 2, false>(rows, f);
+  if (cols == Vec::width) return dispatch_rows<kTileRows, 1, false>(rows, f);
+  if (cols > Vec::width) return dispatch_rows<kTileRows, 2, true>(rows, f);
+  return dispatch_rows<kTileRows, 1, true>(rows, f);
+}
+
+}  // namespace CNNFAST_ISA
+}  // namespace cnnfast

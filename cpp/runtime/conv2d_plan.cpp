@@ -1,0 +1,159 @@
+#include "conv2d_plan.hpp"
+
+#include <algorithm>
+
+namespace cnnfast {
+namespace {
+
+// Weight rows of a pass: with 16 columns of floats they fill half of a 32 KB first-level cache.
+constexpr std::int64_t kPassRows = 256;
+// Floats of input block and output that a task should keep in the second-level cache.
+constexpr std::int64_t kTaskFloats = 48 * 1024;
+// A task smaller than this is not worth handing out.
+constexpr std::int64_t kTaskPixels = 96;
+// Enough tasks to keep many cores busy, whatever their number.
+constexpr std::int64_t kWantedTasks = 32;
+
+struct Tap {
+  std::int64_t row, col;     // offset of the input pixel it reads
+  std::int64_t weight;       // index of its first weight
+};
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// Fills what follows from the taps and the pixel grid.
+void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
+  GatherConv& g = plan.conv;
+  g.n_taps = static_cast<std::int64_t>(taps.size());
+  g.depth = g.n_taps * g.channels;
+  g.row_first = g.row_last = g.col_first = g.col_last = 0;
+  if (!taps.empty()) {
+    const auto rows = std::minmax_element(taps.begin(), taps.end(), [](auto& a, auto& b) { return a.row < b.row; });
+    const auto cols = std::minmax_element(taps.begin(), taps.end(), [](auto& a, auto& b) { return a.col < b.col; });
+    g.row_first = rows.first->row, g.row_last = rows.second->row;
+    g.col_first = cols.first->col, g.col_last = cols.second->col;
+  }
+  g.padded = g.row_first < 0 || g.col_first < 0 || (g.grid_h - 1) * g.row_step + g.row_last >= g.in_h ||
+             (g.grid_w - 1) * g.col_step + g.col_last >= g.in_w;
+  g.block_w = g.padded ? (g.grid_w - 1) * g.col_step + g.col_last - g.col_first + 1 : g.in_w;
+  g.block_c = g.padded ? g.channels : g.in_c;
+
+  for (std::int64_t t = 0; t < g.n_taps; ++t) {
+    const Tap& tap = taps[static_cast<std::size_t>(t)];
+    plan.taps.push_back({tap.weight});
+    const std::int64_t at = ((tap.row - g.row_first) * g.block_w + tap.col - g.col_first) * g.block_c;
+    for (std::int64_t c = 0; c < g.channels; ++c) plan.row_offset.push_back(at + c);
+    ConvRun* last = plan.runs.empty() ? nullptr : &plan.runs.back();
+    if (last && last->offset + last->length == at)
+      last->length += g.channels;
+    else
+      plan.runs.push_back({at, t * g.channels, g.channels});
+  }
+  // Cut long runs, then gather short ones into passes.
+  std::vector<ConvRun> cut;
+  for (const ConvRun& run : plan.runs) {
+    const std::int64_t parts = ceil_div(run.length, kPassRows);
+    for (std::int64_t p = 0; p < parts; ++p) {
+      const std::int64_t from = p * run.length / parts, to = (p + 1) * run.length / parts;
+      cut.push_back({run.offset + from, run.depth + from, to - from});
+    }
+  }
+  plan.runs = std::move(cut);
+  std::int64_t rows = 0;
+  for (std::size_t r = 0; r < plan.runs.size(); ++r) {
+    const auto at = static_cast<std::int64_t>(r);
+    if (plan.passes.empty() || rows + plan.runs[r].length > kPassRows) {
+      plan.passes.push_back({at, at});
+      rows = 0;
+    }
+    rows += plan.runs[r].length;
+    plan.passes.back().end = at + 1;
+  }
+  if (plan.passes.empty()) plan.passes.push_back({0, 0});  // no taps: the output is the bias alone
+
+  const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * g.out_channels;
+  const std::int64_t fit = std::max<std::int64_t>(1, kTaskFloats / std::max<std::int64_t>(1, row_floats));
+  const std::int64_t spread = std::max(ceil_div(g.grid_h * g.N, kWantedTasks), ceil_div(kTaskPixels, g.grid_w));
+  const std::int64_t rows_wanted = std::max<std::int64_t>(1, std::min(fit, spread));
+  if (rows_wanted < g.grid_h) {
+    g.rows_per_task = ceil_div(g.grid_h, ceil_div(g.grid_h, rows_wanted));  // bands of nearly equal height
+    g.images_per_task = 1;
+  } else {
+    g.rows_per_task = g.grid_h;
+    g.images_per_task = std::max<std::int64_t>(1, std::min(rows_wanted / g.grid_h, g.N));
+  }
+  g.taps = plan.taps.data();
+  g.runs = plan.runs.data();
+  g.passes = plan.passes.data();
+  g.n_passes = static_cast<std::int64_t>(plan.passes.size());
+  g.row_offset = plan.row_offset.data();
+}
+
+}  // namespace
+
+GatherPlans plan_conv2d_forward(const Conv2dShape& s) {
+  GatherPlans plans;
+  const std::int64_t C = s.C / s.groups, K = s.K / s.groups;
+  for (std::int64_t group = 0; group < s.groups; ++group) {
+    GatherPlan plan;
+    GatherConv& g = plan.conv;
+    g.N = s.N, g.in_h = s.H, g.in_w = s.W, g.in_c = s.C, g.channel_first = group * C, g.channels = C;
+    g.row_step = s.stride_h, g.col_step = s.stride_w;
+    g.grid_h = g.out_h = s.P, g.grid_w = g.out_w = s.Q, g.out_c = s.K;
+    g.out_channel_first = group * K, g.out_channels = K;
+    g.out_row_step = g.out_col_step = 1;
+    g.weight_in_step = s.K, g.weight_out_step = 1;
+    std::vector<Tap> taps;
+    for (std::int64_t r = 0; r < s.R; ++r)
+      for (std::int64_t q = 0; q < s.S; ++q)
+        taps.push_back({r * s.dilation_h - s.pad_top, q * s.dilation_w - s.pad_left,
+                        (r * s.S + q) * C * s.K + group * K});
+    finish(plan, taps);
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+GatherPlans plan_conv2d_backward_input(const Conv2dShape& s) {
+  // dx[h] sums dy[p] w[r] over h = p*stride + r*dilation - pad. For the rows h = a + stride*i of one residue a, the
+  // taps are those r with (a + pad - r*dilation) divisible by the stride, and p = i + (a + pad - r*dilation) / stride.
+  GatherPlans plans;
+  const std::int64_t C = s.C / s.groups, K = s.K / s.groups;
+  for (std::int64_t group = 0; group < s.groups; ++group) {
+    for (std::int64_t a = 0; a < std::min(s.stride_h, s.H); ++a) {
+      for (std::int64_t b = 0; b < std::min(s.stride_w, s.W); ++b) {
+        GatherPlan plan;
+        GatherConv& g = plan.conv;
+        g.N = s.N, g.in_h = s.P, g.in_w = s.Q, g.in_c = s.K, g.channel_first = group * K, g.channels = K;
+        g.row_step = g.col_step = 1;
+        g.grid_h = ceil_div(s.H - a, s.stride_h), g.grid_w = ceil_div(s.W - b, s.stride_w);
+        g.out_h = s.H, g.out_w = s.W, g.out_c = s.C, g.out_channel_first = group * C, g.out_channels = C;
+        g.out_row_first = a, g.out_col_first = b, g.out_row_step = s.stride_h, g.out_col_step = s.stride_w;
+        g.weight_in_step = 1, g.weight_out_step = s.K;
+        std::vector<Tap> taps;
+        for (std::int64_t r = s.R - 1; r >= 0; --r) {
+          const std::int64_t row = a + s.pad_top - r * s.dilation_h;
+          if (row % s.stride_h != 0) continue;
+          for (std::int64_t q = s.S - 1; q >= 0; --q) {
+            const std::int64_t col = b + s.pad_left - q * s.dilation_w;
+            if (col % s.stride_w != 0) continue;
+            taps.push_back({row / s.stride_h, col / s.stride_w, (r * s.S + q) * C * s.K + group * K});
+          }
+        }
+        finish(plan, taps);
+        plans.push_back(std::move(plan));
+      }
+    }
+  }
+  return plans;
+}
+
+WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
+  constexpr std::int64_t kPartialFloats = 1 << 20;  // of all partial sums together
+  const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
+  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::min<std::int64_t>(g.N, 16));
+  const std::int64_t row_splits = std::clamp(ceil_div(16, slices), std::int64_t{1}, ceil_div(g.depth, 24));
+  return {slices, row_splits};
+}
+
+}  // namespace cnnfast

@@ -1,0 +1,39 @@
+// Turns a convolution's shape into gathers (see cnnfast/kernels/conv2d.hpp). Done once, when a step is made.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "cnnfast/kernels/conv2d.hpp"
+#include "cnnfast/shapes.hpp"
+
+namespace cnnfast {
+
+// A gather and the lists it points to.
+class GatherPlan {
+ public:
+  GatherConv conv{};
+  std::int64_t packed_offset = 0;  // floats, in the workspace of packed weights
+  std::vector<ConvTap> taps;
+  std::vector<ConvRun> runs;
+  std::vector<ConvPass> passes;
+  std::vector<std::int64_t> row_offset;
+
+  GatherPlan() = default;
+  GatherPlan(GatherPlan&&) = default;
+  GatherPlan(const GatherPlan&) = delete;
+};
+
+using GatherPlans = std::vector<GatherPlan>;
+
+// One gather a group.
+GatherPlans plan_conv2d_forward(const Conv2dShape& shape);
+// One gather a group and residue of the stride; together they write every pixel of dx.
+GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
+
+// How a weight gradient is cut: images into slices with a partial sum each, weight rows into row_splits.
+struct WeightSplit {
+  std::int64_t slices, row_splits;
+};
+WeightSplit split_conv2d_backward_weight(const GatherConv& conv);
+
+}  // namespace cnnfast

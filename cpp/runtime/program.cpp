@@ -1,0 +1,87 @@
+#include "cnnfast/program.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <stdexcept>
+
+namespace cnnfast {
+
+std::int64_t dtype_size(Dtype dtype) { return dtype == Dtype::uint8 ? 1 : 4; }
+
+std::int64_t TensorSpec::count() const {
+  std::int64_t n = 1;
+  for (const std::int64_t d : shape) n *= d;
+  return n;
+}
+
+const Attributes::Value& Attributes::find(const std::string& name) const {
+  const auto it = values_.find(name);
+  if (it == values_.end()) throw std::invalid_argument("op: attribute '" + name + "' is missing");
+  return it->second;
+}
+std::int64_t Attributes::integer(const std::string& name) const {
+  const Value& v = find(name);
+  if (const auto* i = std::get_if<std::int64_t>(&v)) return *i;
+  throw std::invalid_argument("op: attribute '" + name + "' is not an integer");
+}
+std::int64_t Attributes::integer(const std::string& name, std::int64_t missing) const {
+  return has(name) ? integer(name) : missing;
+}
+float Attributes::real(const std::string& name) const {
+  const Value& v = find(name);
+  if (const auto* d = std::get_if<double>(&v)) return static_cast<float>(*d);
+  return static_cast<float>(integer(name));
+}
+const std::string& Attributes::text(const std::string& name) const {
+  if (const auto* s = std::get_if<std::string>(&find(name))) return *s;
+  throw std::invalid_argument("op: attribute '" + name + "' is not a text");
+}
+const std::vector<std::int64_t>& Attributes::list(const std::string& name) const {
+  if (const auto* l = std::get_if<std::vector<std::int64_t>>(&find(name))) return *l;
+  throw std::invalid_argument("op: attribute '" + name + "' is not a list of integers");
+}
+
+Program::Program(std::vector<Buffer> buffers, std::vector<ProgramStep> steps, std::int64_t arena_bytes)
+    : buffers_(std::move(buffers)), steps_(std::move(steps)), arena_(arena_bytes) {
+  addresses_.reserve(buffers_.size());
+  for (const Buffer& b : buffers_) {
+    if (b.offset >= 0 && b.offset + b.spec.bytes() > arena_bytes)
+      throw std::invalid_argument("Program: a buffer ends past the arena");
+    addresses_.push_back(b.offset >= 0 ? arena_.data() + b.offset : b.fixed);
+  }
+  const int count = buffer_count();
+  for (const ProgramStep& s : steps_) {
+    for (const int i : s.in)
+      if (i < -1 || i >= count) throw std::invalid_argument("Program: no buffer " + std::to_string(i));
+    for (const int i : s.out)
+      if (i < 0 || i >= count) throw std::invalid_argument("Program: no buffer " + std::to_string(i));
+    if (s.workspace_offset < 0 || s.workspace_offset + s.step.workspace_bytes > arena_bytes)
+      throw std::invalid_argument("Program: a workspace ends past the arena");
+  }
+  step_seconds_.resize(steps_.size());
+}
+
+bool Program::run(const std::vector<std::pair<int, void*>>& feeds, std::int64_t begin, std::int64_t end,
+                  std::uint64_t seed, int guard, std::int64_t guard_step) {
+  for (const auto& [buffer, address] : feeds) addresses_.at(static_cast<std::size_t>(buffer)) = address;
+  std::vector<void*> pointers;
+  for (std::int64_t i = begin; i < end; ++i) {
+    const ProgramStep& s = steps_[static_cast<std::size_t>(i)];
+    pointers.clear();
+    for (const int b : s.in) pointers.push_back(b < 0 ? nullptr : addresses_[static_cast<std::size_t>(b)]);
+    for (const int b : s.out) pointers.push_back(addresses_[static_cast<std::size_t>(b)]);
+    const StepArgs args{pointers.data(), pointers.data() + s.in.size(), arena_.data() + s.workspace_offset, seed};
+    if (profiling_) {
+      const auto start = std::chrono::steady_clock::now();
+      s.step.run(args);
+      step_seconds_[static_cast<std::size_t>(i)] =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    } else {
+      s.step.run(args);
+    }
+    if (guard >= 0 && i == guard_step && !std::isfinite(*static_cast<const float*>(address(guard)))) return false;
+  }
+  return true;
+}
+
+}  // namespace cnnfast

@@ -1,0 +1,173 @@
+// Workers: how many, how tasks reach them, and the state every worker must have.
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cnnfast/parallel.hpp"
+#include "team.hpp"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace cnnfast {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr int kScratchSlots = 4;
+constexpr std::size_t kAlignment = 64;
+
+struct Scratch {
+  float* data[kScratchSlots] = {};
+  std::int64_t capacity[kScratchSlots] = {};
+};
+
+// Only the thread that runs as worker w inside the one parallel region under way touches scratch[w].
+Scratch scratch[kMaxThreads];
+
+// One parallel region at a time: scratch belongs to it. A forked child gets a fresh lock and no helpers (neither
+// OpenMP's nor our own threads survive a fork), so it computes alone instead of waiting for ever.
+alignas(std::mutex) unsigned char region_lock_storage[sizeof(std::mutex)];
+bool forked = false;
+std::mutex& region_lock() { return *reinterpret_cast<std::mutex*>(region_lock_storage); }
+
+const bool fork_handler_installed = [] {
+  new (region_lock_storage) std::mutex;
+  pthread_atfork(nullptr, nullptr, [] {
+    new (region_lock_storage) std::mutex;
+    forked = true;
+  });
+  return true;
+}();
+
+thread_local bool inside_region = false;
+
+// Denormals as zero: they can slow arithmetic a hundredfold and carry nothing a network needs. Restored afterwards,
+// because worker 0 is the caller's own thread.
+class FlushDenormals {
+ public:
+#if defined(__x86_64__)
+  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // FTZ (bit 15), DAZ (bit 6)
+  ~FlushDenormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    asm volatile("msr fpcr, %0" ::"r"(saved_ | (1UL << 24)));  // FZ
+  }
+  ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+
+ private:
+  std::uint64_t saved_;
+#endif
+};
+
+int affinity_cpus() {
+#if defined(__linux__)
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// CPUs the cgroup's quota allows (version 2, then 1), or a large number where there is none.
+int quota_cpus() {
+  double quota = -1, period = 0;
+  std::string first;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period) {
+    if (first != "max") std::istringstream(first) >> quota;
+  } else {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  if (quota <= 0 || period <= 0) return kMaxThreads;
+  return std::clamp(static_cast<int>(quota / period), 1, kMaxThreads);
+}
+
+int environment_threads() {
+  for (const char* name : {"CNNFAST_NUM_THREADS", "OMP_NUM_THREADS"}) {
+    const char* text = std::getenv(name);
+    if (!text) continue;
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (end != text && n >= 1 && n <= kMaxThreads) return static_cast<int>(n);
+  }
+  return 0;
+}
+
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count{environment_threads() ? environment_threads() : default_num_threads()};
+  return count;
+}
+
+}  // namespace
+
+int default_num_threads() { return std::min({affinity_cpus(), quota_cpus(), kMaxThreads}); }
+int num_threads() { return thread_count(); }
+const char* threading_backend() { return team_backend(); }
+
+void set_num_threads(int threads) {
+  if (threads < 1 || threads > kMaxThreads)
+    throw std::invalid_argument("set_threads: expected 1 to " + std::to_string(kMaxThreads) + " threads, got " +
+                                std::to_string(threads));
+  thread_count() = threads;
+}
+
+float* worker_scratch(int worker, int slot, std::int64_t floats) {
+  Scratch& s = scratch[worker];
+  if (s.capacity[slot] < floats) {
+    void* fresh = ::operator new(static_cast<std::size_t>(floats) * sizeof(float), std::align_val_t(kAlignment));
+    ::operator delete(s.data[slot], std::align_val_t(kAlignment));
+    s.data[slot] = static_cast<float*>(fresh);
+    s.capacity[slot] = floats;
+  }
+  return s.data[slot];
+}
+
+void parallel_for(std::int64_t tasks, TaskFunction function, void* context) {
+  if (inside_region) {  // nested: this worker alone, but its scratch is in use by the outer task
+    throw std::logic_error("parallel_for: a task must not start another parallel region");
+  }
+  const std::lock_guard<std::mutex> lock(region_lock());
+  std::atomic<std::int64_t> next{0};
+  std::mutex failure_lock;
+  std::exception_ptr failure;
+  auto work = [&](int worker) {
+    const FlushDenormals flush;
+    inside_region = true;
+    try {
+      for (std::int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+        function(context, task, worker);
+    } catch (...) {
+      const std::lock_guard<std::mutex> guard(failure_lock);
+      if (!failure) failure = std::current_exception();
+      next = tasks;
+    }
+    inside_region = false;
+  };
+  const int workers = forked ? 1 : static_cast<int>(std::min<std::int64_t>(num_threads(), tasks));
+  if (workers <= 1) {
+    work(0);
+  } else {
+    run_team(workers, [](void* w, int worker) { (*static_cast<decltype(work)*>(w))(worker); }, &work);
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace cnnfast
