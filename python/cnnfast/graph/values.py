@@ -1,0 +1,195 @@
+"""The words of the graph: what flows (`Value`), what computes (`Node`), what is learned (`Variable`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cnnfast.layers.base import Layer
+    from cnnfast.ops.core import Op
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and type of a value. A dimension that is not known yet (the batch of a model) is None."""
+
+    shape: Shape
+    dtype: str = "float32"
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.known_shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    @property
+    def known_shape(self) -> tuple[int, ...]:
+        """The shape, all of whose dimensions must be known."""
+        if any(d is None for d in self.shape):
+            raise ValueError(f"a shape must be fully known here, got {self.shape}")
+        return tuple(int(d) for d in self.shape if d is not None)
+
+
+class Variable:
+    """An array that belongs to a layer or an optimizer and that Programs read and change in place.
+
+    Args:
+        value: initial value; copied into an own C-contiguous array.
+        name: for messages and files.
+        trainable: whether training may change it by a gradient.
+
+    Example:
+        >>> v = Variable(np.zeros(3), name="bias")
+        >>> v.assign([1, 2, 3]); v.value.sum()
+        np.float32(6.0)
+    """
+
+    __slots__ = ("name", "trainable", "value")
+
+    def __init__(self, value: Any, name: str = "variable", trainable: bool = True, dtype: str = "float32"):
+        self.value: np.ndarray = np.array(value, dtype=dtype, order="C")
+        self.name = name
+        self.trainable = trainable
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(self.value.shape, self.value.dtype.name)
+
+    def assign(self, value: Any) -> None:
+        """Copies `value` in. ValueError if its shape is another."""
+        value = np.asarray(value)
+        if value.shape != self.shape:
+            raise ValueError(f"{self.name}: expected shape {self.shape}, got {value.shape}")
+        np.copyto(self.value, value, casting="unsafe")
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the current value."""
+        return self.value.copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.value, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.name} shape={self.shape} trainable={self.trainable}>"
+
+
+class Value:
+    """A tensor that is described, not computed: the output of a node, an input, a variable or a constant.
+
+    Values with a `graph` are being compiled: their shapes are known and their nodes are in the graph's list. Values
+    without one define a model (what `Input` returns): unknown dimensions are None, nodes are found from the outputs.
+    """
+
+    __slots__ = ("constant", "graph", "index", "name", "node", "spec", "variable")
+
+    def __init__(
+        self,
+        spec: Spec,
+        graph: Graph | None = None,
+        node: Node | None = None,
+        index: int = 0,
+        variable: Variable | None = None,
+        constant: np.ndarray | None = None,
+        name: str = "",
+    ):
+        self.spec = spec
+        self.graph = graph
+        self.node = node
+        self.index = index
+        self.variable = variable
+        self.constant = constant
+        self.name = name
+
+    @property
+    def shape(self) -> Shape:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.spec.shape)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("a symbolic value has no numbers yet: use cnnfast.ops on it, or run the model on arrays")
+
+    def __repr__(self) -> str:
+        return f"<Value shape={self.shape} dtype={self.dtype}{' ' + self.name if self.name else ''}>"
+
+
+@dataclass(eq=False)
+class Node:
+    """One application of an op (or, in a model's definition, of a layer) to values."""
+
+    op: Op | Layer
+    inputs: list[Value | None]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    outputs: list[Value] = field(default_factory=list)
+
+
+class Graph:
+    """Nodes in the order they run, while a Program is being built.
+
+    Args:
+        training: whether layers behave as in training (dropout, batch statistics).
+    """
+
+    def __init__(self, training: bool = False):
+        self.training = training
+        self.nodes: list[Node] = []
+        self._variables: dict[int, Value] = {}
+        self.salt = 0
+
+    def input(self, spec: Spec, name: str = "") -> Value:
+        """A value that each run is fed with."""
+        return Value(spec, graph=self, name=name)
+
+    def variable(self, variable: Variable) -> Value:
+        """The value of a variable; the same one at every call."""
+        if id(variable) not in self._variables:
+            self._variables[id(variable)] = Value(
+                variable.spec, graph=self, variable=variable, name=variable.name
+            )
+        return self._variables[id(variable)]
+
+    def constant(self, array: np.ndarray) -> Value:
+        return Value(Spec(array.shape, array.dtype.name), graph=self, constant=np.ascontiguousarray(array))
+
+    def next_salt(self) -> int:
+        """A number for each random op of the graph, the same whenever the same graph is built."""
+        self.salt += 1
+        return self.salt
+
+    @property
+    def variables(self) -> list[Variable]:
+        return [v.variable for v in self._variables.values() if v.variable is not None]
+
+
+def topological_nodes(outputs: Sequence[Value]) -> list[Node]:
+    """All nodes that `outputs` depend on, each after the nodes it needs (iterative: models can be deep)."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(v.node, False) for v in reversed(outputs) if v.node is not None]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        for v in reversed(node.inputs):
+            if v is not None and v.node is not None and id(v.node) not in seen:
+                stack.append((v.node, False))
+    return order
