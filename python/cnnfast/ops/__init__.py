@@ -6,6 +6,7 @@ Layouts: activations (N, H, W, C), convolution kernels (R, S, C, K), dense weigh
 from cnnfast.ops.activation import relu, relu_backward
 from cnnfast.ops.conv import conv2d, conv2d_backward
 from cnnfast.ops.dense import bias_backward, dense, dense_backward
+from cnnfast.ops.shape import reshape
 
 __all__ = [
     "bias_backward",
@@ -15,4 +16,5 @@ __all__ = [
     "dense_backward",
     "relu",
     "relu_backward",
+    "reshape",
 ]

@@ -1,0 +1,128 @@
+"""Turns a graph into a Program of the engine and runs it: one call, whatever the number of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnfast.graph.fuse import fuse
+from cnnfast.graph.plan import op_of, plan
+from cnnfast.graph.values import Graph, Value
+from cnnfast.ops import engine
+
+
+class Program:
+    """A compiled graph.
+
+    Args:
+        graph: fully known shapes. It is fused in place and belongs to the Program afterwards.
+        feeds: values given at each run, in the order of `run`'s arrays.
+        fetches: values that `run` returns.
+        guard: a scalar (the loss): if a run finds it infinite or NaN, nothing is updated.
+        pause_at: values after which the first half of a run ends (see `run`'s `half`): what a loss written in NumPy
+            needs before it can say its gradient.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        feeds: Sequence[Value],
+        fetches: Sequence[Value],
+        *,
+        guard: Value | None = None,
+        pause_at: Sequence[Value] = (),
+    ):
+        keep = [*fetches, *pause_at, *([guard] if guard is not None else [])]
+        fuse(graph, keep)
+        # Updates last: until then every reader of a variable sees the old value, and a bad loss can stop them all.
+        graph.nodes.sort(key=lambda n: bool(op_of(n).updates))
+        self.updates_variables = any(op_of(n).updates for n in graph.nodes)
+        self._feeds = list(feeds)
+        self._fetches = list(fetches)
+        self._build(graph, keep, guard, pause_at)
+
+    def _build(
+        self, graph: Graph, keep: Sequence[Value], guard: Value | None, pause_at: Sequence[Value]
+    ) -> None:
+        steps = [
+            None if op_of(n).alias else engine.Step(n.op.name, [_spec(v) for v in n.inputs], [_spec(v) for v in n.outputs], n.attributes)
+            for n in graph.nodes
+        ]
+        memory = plan(graph, steps, keep)
+        numbers: dict[int, int] = {}
+        specs, arena, fixed = [], [], []
+
+        def number(v: Value) -> int:
+            owner = memory.root.get(id(v), v)
+            if id(owner) not in numbers:
+                i = numbers[id(owner)] = len(specs)
+                specs.append(_known(owner))
+                if id(owner) in memory.offsets:
+                    arena.append((i, memory.offsets[id(owner)]))
+                elif owner.variable is not None:
+                    fixed.append((i, owner.variable.value))
+                elif owner.constant is not None:
+                    fixed.append((i, owner.constant))
+            return numbers[id(owner)]
+
+        calls = [
+            (step, [-1 if v is None else number(v) for v in n.inputs], [number(v) for v in n.outputs], memory.workspaces[i])
+            for i, (n, step) in enumerate(zip(graph.nodes, steps, strict=True))
+            if step is not None
+        ]
+        self._feed_numbers = [number(v) for v in self._feeds]
+        self._fetch_numbers = [number(v) for v in self._fetches]
+        self._fetch_shapes = [v.spec.known_shape for v in self._fetches]
+        made = {id(v): i for i, n in enumerate(n for n in graph.nodes if not op_of(n).alias) for v in n.outputs}
+        self._guard = -1 if guard is None else number(guard)
+        self._guard_step = -1 if guard is None else made[id(guard)]
+        self._pause = 1 + max((made.get(id(memory.root[id(v)]), made.get(id(v), 0)) for v in pause_at), default=-1)
+        self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes)
+
+    @property
+    def arena_bytes(self) -> int:
+        return self._engine.arena_bytes
+
+    def run(
+        self,
+        arrays: Sequence[np.ndarray],
+        *,
+        seed: int = 0,
+        half: int | None = None,
+        fetch: Sequence[int] | None = None,
+    ) -> tuple[bool, list[np.ndarray]]:
+        """Runs all steps (or one half of them) on C-contiguous arrays of the feeds' types and shapes.
+
+        Args:
+            arrays: one per feed.
+            seed: of the random ops of this run.
+            half: None for everything, 0 for the steps up to `pause_at`, 1 for the rest.
+            fetch: positions in `fetches` of what to return; all by default.
+
+        Returns:
+            Whether the guard let all steps run, and the fetched arrays.
+        """
+        begin, end = {None: (0, self._engine.step_count), 0: (0, self._pause), 1: (self._pause, self._engine.step_count)}[half]
+        which = range(len(self._fetches)) if fetch is None else fetch
+        finished, results = self._engine.run(
+            list(arrays), [self._fetch_numbers[i] for i in which], seed, begin, end, self._guard, self._guard_step
+        )
+        return finished, [r.reshape(self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
+
+    def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:
+        """Runs once and returns (op, seconds) for each step."""
+        self._engine.set_profiling(True)
+        try:
+            self.run(arrays, seed=seed)
+        finally:
+            self._engine.set_profiling(False)
+        return self._engine.step_seconds()
+
+
+def _known(v: Value) -> tuple[str, list[int]]:
+    return v.dtype, list(v.spec.known_shape)
+
+
+def _spec(v: Value | None) -> tuple[str, list[int]] | None:
+    return None if v is None else _known(v)
