@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnfast.graph.fuse import fuse
 from cnnfast.graph.plan import op_of, plan
-from cnnfast.graph.values import Graph, Value
+from cnnfast.graph.values import Graph, Node, Value
 from cnnfast.ops import engine
 
 
@@ -37,7 +37,7 @@ class Program:
         fuse(graph, keep)
         # Updates last: until then every reader of a variable sees the old value, and a bad loss can stop them all.
         graph.nodes.sort(key=lambda n: bool(op_of(n).updates))
-        self.updates_variables = any(op_of(n).updates for n in graph.nodes)
+        self.is_random = any(op_of(n).random for n in graph.nodes)
         self._feeds = list(feeds)
         self._fetches = list(fetches)
         self._build(graph, keep, guard, pause_at)
@@ -45,10 +45,7 @@ class Program:
     def _build(
         self, graph: Graph, keep: Sequence[Value], guard: Value | None, pause_at: Sequence[Value]
     ) -> None:
-        steps = [
-            None if op_of(n).alias else engine.Step(n.op.name, [_spec(v) for v in n.inputs], [_spec(v) for v in n.outputs], n.attributes)
-            for n in graph.nodes
-        ]
+        steps = [None if op_of(n).alias else _step(n) for n in graph.nodes]
         memory = plan(graph, steps, keep)
         numbers: dict[int, int] = {}
         specs, arena, fixed = [], [], []
@@ -66,18 +63,18 @@ class Program:
                     fixed.append((i, owner.constant))
             return numbers[id(owner)]
 
-        calls = [
-            (step, [-1 if v is None else number(v) for v in n.inputs], [number(v) for v in n.outputs], memory.workspaces[i])
-            for i, (n, step) in enumerate(zip(graph.nodes, steps, strict=True))
-            if step is not None
-        ]
+        calls = []
+        for i, (node, step) in enumerate(zip(graph.nodes, steps, strict=True)):
+            if step is not None:
+                inputs = [-1 if v is None else number(v) for v in node.inputs]
+                calls.append((step, inputs, [number(v) for v in node.outputs], memory.workspaces[i]))
         self._feed_numbers = [number(v) for v in self._feeds]
         self._fetch_numbers = [number(v) for v in self._fetches]
         self._fetch_shapes = [v.spec.known_shape for v in self._fetches]
-        made = {id(v): i for i, n in enumerate(n for n in graph.nodes if not op_of(n).alias) for v in n.outputs}
+        position = {id(v): i for i, n in enumerate(n for n in graph.nodes if not op_of(n).alias) for v in n.outputs}
         self._guard = -1 if guard is None else number(guard)
-        self._guard_step = -1 if guard is None else made[id(guard)]
-        self._pause = 1 + max((made.get(id(memory.root[id(v)]), made.get(id(v), 0)) for v in pause_at), default=-1)
+        self._guard_step = -1 if guard is None else _step_of(guard, position)
+        self._pause = 1 + max((_step_of(v, position) for v in pause_at), default=-1)
         self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes)
 
     @property
@@ -103,7 +100,8 @@ class Program:
         Returns:
             Whether the guard let all steps run, and the fetched arrays.
         """
-        begin, end = {None: (0, self._engine.step_count), 0: (0, self._pause), 1: (self._pause, self._engine.step_count)}[half]
+        begin = self._pause if half == 1 else 0
+        end = self._pause if half == 0 else self._engine.step_count
         which = range(len(self._fetches)) if fetch is None else fetch
         finished, results = self._engine.run(
             list(arrays), [self._fetch_numbers[i] for i in which], seed, begin, end, self._guard, self._guard_step
@@ -120,9 +118,20 @@ class Program:
         return self._engine.step_seconds()
 
 
+def _step(node: Node) -> engine.Step:
+    specs = [[None if v is None else _known(v) for v in values] for values in (node.inputs, node.outputs)]
+    return engine.Step(node.op.name, specs[0], specs[1], node.attributes)
+
+
+def _step_of(v: Value, position: dict[int, int]) -> int:
+    """The step that makes a value; an alias is made with what it is an alias of, a feed before the first."""
+    while id(v) not in position:
+        source = v.node.inputs[0] if v.node is not None else None
+        if source is None:
+            return -1
+        v = source
+    return position[id(v)]
+
+
 def _known(v: Value) -> tuple[str, list[int]]:
     return v.dtype, list(v.spec.known_shape)
-
-
-def _spec(v: Value | None) -> tuple[str, list[int]] | None:
-    return None if v is None else _known(v)

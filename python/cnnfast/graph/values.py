@@ -148,7 +148,8 @@ class Graph:
         self.training = training
         self.nodes: list[Node] = []
         self._variables: dict[int, Value] = {}
-        self.salt = 0
+        self._salt = 0
+        self.losses: list[Value] = []  # scalars that layers add to the loss
 
     def input(self, spec: Spec, name: str = "") -> Value:
         """A value that each run is fed with."""
@@ -167,8 +168,8 @@ class Graph:
 
     def next_salt(self) -> int:
         """A number for each random op of the graph, the same whenever the same graph is built."""
-        self.salt += 1
-        return self.salt
+        self._salt += 1
+        return self._salt
 
     @property
     def variables(self) -> list[Variable]:
