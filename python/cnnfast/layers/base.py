@@ -18,8 +18,7 @@ _name_counts: Counter[str] = Counter()
 
 def unique_name(class_name: str) -> str:
     """Keras' automatic names: conv2d, conv2d_1, ..."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
-    snake = re.sub(r"_(\d)_?d\b|_(\d)d", lambda m: f"{m.group(1) or m.group(2)}d", snake)
+    snake = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
     count = _name_counts[snake]
     _name_counts[snake] += 1
     return snake if count == 0 else f"{snake}_{count}"
