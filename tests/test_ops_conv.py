@@ -1,0 +1,103 @@
+"""conv2d and its gradients against the float64 oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnfast import ops
+from tests.oracle import conv as oracle
+from tests.tolerance import assert_sum_close
+
+# N, H, W, C, K, R, S, strides, padding, dilation, groups: sizes around the register tiles, odd channels, windows with
+# stride > kernel, padding > input, dilation, groups, one-pixel outputs, runs longer than a pass.
+SHAPES = [
+    (1, 1, 1, 1, 1, 1, 1, (1, 1), "valid", (1, 1), 1),
+    (2, 5, 7, 3, 4, 3, 3, (1, 1), "valid", (1, 1), 1),
+    (2, 5, 7, 3, 17, 3, 3, (1, 1), "same", (1, 1), 1),
+    (3, 13, 6, 7, 16, 3, 3, (1, 1), "same", (1, 1), 1),
+    (1, 12, 12, 1, 15, 5, 5, (2, 2), "same", (1, 1), 1),
+    (2, 11, 10, 17, 33, 2, 3, (2, 3), "valid", (1, 1), 1),
+    (2, 9, 9, 4, 6, 1, 1, (3, 2), "valid", (1, 1), 1),
+    (2, 8, 8, 4, 6, 1, 1, (1, 1), ((1, 0), (2, 1)), (1, 1), 1),
+    (1, 3, 2, 2, 3, 5, 5, (1, 1), ((4, 3), (4, 4)), (1, 1), 1),
+    (2, 15, 14, 5, 8, 3, 3, (1, 1), "valid", (3, 2), 1),
+    (2, 15, 14, 5, 8, 3, 2, (2, 1), "same", (2, 3), 1),
+    (2, 7, 7, 6, 9, 3, 3, (1, 1), "same", (1, 1), 3),
+    (2, 7, 6, 8, 8, 3, 3, (2, 2), "same", (1, 1), 8),
+    (1, 6, 6, 300, 5, 3, 3, (1, 1), "valid", (1, 1), 1),
+    (33, 6, 6, 3, 40, 3, 3, (1, 1), "valid", (1, 1), 1),
+    (1, 64, 63, 2, 3, 3, 3, (1, 1), "same", (1, 1), 1),
+]
+
+
+def _case(rng, shape):
+    N, H, W, C, K, R, S, strides, padding, dilation, groups = shape
+    x = rng.standard_normal((N, H, W, C)).astype(np.float32)
+    w = rng.standard_normal((R, S, C // groups, K)).astype(np.float32)
+    b = rng.standard_normal(K).astype(np.float32)
+    if padding == "same":
+        pads = oracle.same_pads((H, W), (R, S), strides, dilation)
+    else:
+        pads = (0, 0, 0, 0) if padding == "valid" else (*padding[0], *padding[1])
+    options = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+    return x, w, b, pads, options
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conv2d_agrees_with_the_oracle_on_every_isa(rng, isa, shape):
+    x, w, b, pads, options = _case(rng, shape)
+    y = ops.conv2d(x, w, b, **options)
+    exact = oracle.conv2d(x, w, b, options["strides"], options["dilation"], pads, options["groups"])
+    assert_sum_close(y, exact, w[..., 0].size, np.abs(x).max() * np.abs(w).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conv2d_gradients_agree_with_the_oracle_on_every_isa(rng, isa, shape):
+    x, w, b, pads, options = _case(rng, shape)
+    dy = rng.standard_normal(ops.conv2d(x, w, b, **options).shape).astype(np.float32)
+    dx, dw, db = ops.conv2d_backward(dy, x, w, **options)
+    exact = oracle.conv2d_backward(dy, x, w, options["strides"], options["dilation"], pads, options["groups"])
+    pixels, top = dy.shape[0] * dy.shape[1] * dy.shape[2], np.abs(dy).max()
+    assert_sum_close(dx, exact[0], w[:, :, 0].size, top * np.abs(w).max())
+    assert_sum_close(dw, exact[1], pixels, top * np.abs(x).max())
+    assert_sum_close(db, exact[2], pixels, top)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conv2d_gives_the_same_bits_for_any_number_of_threads(rng, same_bits, shape):
+    x, w, b, _, options = _case(rng, shape)
+    (y,) = same_bits(lambda: ops.conv2d(x, w, b, **options))
+    same_bits(lambda: ops.conv2d_backward(y, x, w, **options))
+
+
+def test_conv2d_without_bias_and_with_one_differ_by_the_bias(rng):
+    x, w = rng.standard_normal((2, 5, 5, 3)), rng.standard_normal((3, 3, 3, 4))
+    assert np.allclose(ops.conv2d(x, w, np.full(4, 2.0)) - ops.conv2d(x, w), 2.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "options", "message"),
+    [
+        ((8, 28, 28, 1), (3, 3, 3, 32), {}, r"w expects 3 input channels .*\(3, 3, 3, 32\), x has .*\(8, 28, 28, 1\)"),
+        ((8, 28, 28), (3, 3, 3, 32), {}, r"x expects 4 dimensions \(N,H,W,C\), got shape \(8, 28, 28\)"),
+        ((8, 28, 28, 3), (3, 3, 32), {}, r"w expects 4 dimensions"),
+        ((0, 28, 28, 3), (3, 3, 3, 32), {}, r"dimension of size 0"),
+        ((8, 28, 28, 3), (0, 3, 3, 32), {}, r"dimension of size 0"),
+        ((1, 2, 5, 3), (3, 3, 3, 2), {}, r"window of 3 rows does not fit in the input's 2"),
+        ((1, 5, 5, 3), (3, 3, 3, 2), {"strides": 0}, r"strides must be at least 1, got 0"),
+        ((1, 5, 5, 3), (3, 3, 3, 2), {"dilation": (1, 0)}, r"dilation must be at least 1"),
+        ((1, 5, 5, 3), (3, 3, 3, 2), {"padding": "full"}, r"padding must be 'valid', 'same' or numbers, got 'full'"),
+        ((1, 5, 5, 3), (3, 3, 3, 2), {"padding": -1}, r"must not be negative"),
+        ((1, 5, 5, 3), (3, 3, 3, 2), {"groups": 0}, r"groups must be an integer of at least 1"),
+        ((1, 5, 5, 4), (3, 3, 2, 3), {"groups": 2}, r"3 filters cannot be split into 2 groups"),
+    ],
+)
+def test_conv2d_refuses_bad_input_with_the_values_in_the_message(x, w, options, message):
+    with pytest.raises(ValueError, match=message):
+        ops.conv2d(np.zeros(x, np.float32), np.zeros(w, np.float32), **options)
+
+
+def test_conv2d_refuses_what_is_not_a_number():
+    with pytest.raises(TypeError, match="input 0 must hold real numbers"):
+        ops.conv2d(np.zeros((1, 3, 3, 1), dtype=complex), np.zeros((1, 1, 1, 1)))
