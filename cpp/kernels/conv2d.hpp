@@ -153,12 +153,20 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   });
 }
 
+// Copies kTileCols channels of a band of dy side by side (zero-filled past `cols`): in place they may lie a power of two
+// apart and share a few cache sets.
+static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int64_t pitch, std::int64_t cols,
+                                  float* panel) {
+  for (std::int64_t p = 0; p < pixels; ++p, dy += pitch, panel += kTileCols)
+    for (int v = 0; v < kTileVecs; ++v) vstore(panel + v * Vec::width, load_cols<kTileVecs, true>(dy, v, cols));
+}
+
 struct ConvWeightTile {
   const GatherConv& conv;
   const float* x;  // of the first pixel of the band
   const std::int64_t* row_offset;
-  const float* dy;
-  std::int64_t band, x_row_pitch, dy_row_pitch, cols;
+  const float* panel;  // packed dy of the band
+  std::int64_t band, x_row_pitch, cols;
   bool first;
   float* dw;
   std::int64_t dw_pitch;
@@ -172,41 +180,43 @@ struct ConvWeightTile {
     for (std::int64_t p = 0; p < band; ++p) {
       const float* a[MR];
       for (int i = 0; i < MR; ++i) a[i] = x + p * x_row_pitch + row_offset[i];
-      tile_multiply<MR, NV, PARTIAL>(tile, a, conv.col_step * conv.block_c, dy + p * dy_row_pitch, conv.out_c, cols,
-                                     conv.grid_w);
+      tile_multiply<MR, NV, false>(tile, a, conv.col_step * conv.block_c, panel + p * conv.grid_w * kTileCols,
+                                   kTileCols, cols, conv.grid_w);
     }
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols);
   }
 };
 
-static void conv2d_backward_weight(const GatherConv& conv, const float* x, const float* dy, std::int64_t slices,
-                                   std::int64_t row_splits, float* dw, std::int64_t dw_pitch, float* workspace) {
-  const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K;
-  const std::int64_t split_rows = ceil_div(ceil_div(conv.depth, row_splits), kTileRows) * kTileRows;
-  parallel(slices * row_splits, [&](std::int64_t task, int worker) {
-    const std::int64_t slice = task / row_splits, m0 = task % row_splits * split_rows;
+static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& split, const float* x, const float* dy,
+                                   float* dw, std::int64_t dw_pitch, float* workspace) {
+  const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K, slices = split.slices;
+  const std::int64_t split_rows = ceil_div(ceil_div(conv.depth, split.row_splits), kTileRows) * kTileRows;
+  parallel(slices * split.row_splits, [&](std::int64_t task, int worker) {
+    const std::int64_t slice = task / split.row_splits, m0 = task % split.row_splits * split_rows;
     const std::int64_t m1 = min_of(m0 + split_rows, conv.depth);
+    if (m0 >= m1) return;
     float* partial = slices == 1 ? dw : workspace + slice * partial_floats;
     const std::int64_t pitch = slices == 1 ? dw_pitch : K;
     const std::int64_t n0 = slice * conv.N / slices, n1 = (slice + 1) * conv.N / slices;
+    float* panel = worker_scratch(worker, 1, split.band_rows * conv.grid_w * kTileCols);
     bool first = true;
     for (std::int64_t n = n0; n < n1; ++n) {
-      for (std::int64_t i0 = 0; i0 < conv.grid_h; i0 += conv.rows_per_task, first = false) {
-        const std::int64_t band = min_of(conv.rows_per_task, conv.grid_h - i0);
+      for (std::int64_t i0 = 0; i0 < conv.grid_h; i0 += split.band_rows, first = false) {
+        const std::int64_t band = min_of(split.band_rows, conv.grid_h - i0);
         const std::int64_t rows = (band - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
         const ConvBlock block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, rows, worker);
         const float* dy_band = dy + ((n * conv.out_h + i0) * conv.out_w) * conv.out_c + conv.out_channel_first;
         for (std::int64_t k0 = 0; k0 < K; k0 += kTileCols) {
           const std::int64_t cols = min_of(kTileCols, K - k0);
+          conv2d_pack_dy(dy_band + k0, band * conv.grid_w, conv.out_c, cols, panel);
           for (std::int64_t m = m0; m < m1; m += kTileRows) {
             const ConvWeightTile tile{conv,
                                       block.data,
                                       conv.row_offset + m,
-                                      dy_band + k0,
+                                      panel,
                                       band,
                                       conv.row_step * block.row_pitch,
-                                      conv.out_w * conv.out_c,
                                       cols,
                                       first,
                                       partial + m * pitch + k0,

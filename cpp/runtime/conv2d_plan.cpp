@@ -153,7 +153,9 @@ WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
   const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::min<std::int64_t>(g.N, 16));
   const std::int64_t row_splits = std::clamp(ceil_div(16, slices), std::int64_t{1}, ceil_div(g.depth, 24));
-  return {slices, row_splits};
+  // A tile reads one cache line of x a pixel, often a power of two apart: few enough pixels not to push each other out.
+  constexpr std::int64_t kBandPixels = 96;
+  return {slices, row_splits, std::clamp(kBandPixels / g.grid_w, std::int64_t{1}, g.grid_h)};
 }
 
 }  // namespace cnnfast

@@ -30,10 +30,6 @@ GatherPlans plan_conv2d_forward(const Conv2dShape& shape);
 // One gather a group and residue of the stride; together they write every pixel of dx.
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
 
-// How a weight gradient is cut: images into slices with a partial sum each, weight rows into row_splits.
-struct WeightSplit {
-  std::int64_t slices, row_splits;
-};
 WeightSplit split_conv2d_backward_weight(const GatherConv& conv);
 
 }  // namespace cnnfast

@@ -62,7 +62,7 @@ Step conv2d_backward_weight(const OpSpec& spec) {
   const std::int64_t floats = split.slices > 1 ? split.slices * first.depth * first.out_channels : 0;
   return {"", floats * 4, [plans, split, K = shape.K](const StepArgs& a) {
             for (const GatherPlan& plan : *plans)
-              kernels().conv2d.backward_weight(plan.conv, a.input(1), a.input(0), split.slices, split.row_splits,
+              kernels().conv2d.backward_weight(plan.conv, split, a.input(1), a.input(0),
                                                a.output(0) + plan.conv.out_channel_first, K, a.scratch());
           }};
 }

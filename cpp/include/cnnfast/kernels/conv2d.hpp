@@ -45,16 +45,22 @@ struct GatherConv {
   std::int64_t rows_per_task, images_per_task;
 };
 
+// How a weight gradient is cut: images into slices with a partial sum each, weight rows into row_splits; within a task,
+// images are walked in bands of band_rows output rows.
+struct WeightSplit {
+  std::int64_t slices, row_splits, band_rows;
+};
+
 struct Conv2dKernels {
   std::int64_t (*packed_floats)(const GatherConv& conv);
   void (*pack)(const GatherConv& conv, const float* w, float* packed);
   // y = epilogue(conv(x, w) + b); b may be null.
   void (*gather)(const GatherConv& conv, const float* x, const float* packed, const float* b, Epilogue epilogue,
                  float* y);
-  // dw[row, k] for the forward gather `conv`; `slices` partial sums (images cut in as many parts) meet in workspace
-  // of slices * depth * out_channels floats. dw has row pitch dw_pitch.
-  void (*backward_weight)(const GatherConv& conv, const float* x, const float* dy, std::int64_t slices,
-                          std::int64_t row_splits, float* dw, std::int64_t dw_pitch, float* workspace);
+  // dw[row, k] for the forward gather `conv`; dw has row pitch dw_pitch. The partial sums of split.slices > 1 meet in
+  // workspace, of slices * depth * out_channels floats.
+  void (*backward_weight)(const GatherConv& conv, const WeightSplit& split, const float* x, const float* dy, float* dw,
+                          std::int64_t dw_pitch, float* workspace);
 };
 
 }  // namespace cnnfast
