@@ -110,7 +110,7 @@ struct PyProgram {
   std::pair<bool, std::vector<py::array>> run(const std::vector<py::array>& arrays, const std::vector<int>& fetch,
                                               std::uint64_t seed, std::int64_t begin, std::int64_t end, int guard,
                                               std::int64_t guard_step) {
-    if (!arrays.empty() && arrays.size() != feeds.size())
+    if (arrays.size() != feeds.size())
       throw py::value_error("Program: expected " + std::to_string(feeds.size()) + " feeds, got " +
                             std::to_string(arrays.size()));
     if (begin < 0 || end > program->step_count()) throw py::value_error("Program: step out of range");

@@ -1,0 +1,56 @@
+"""Random networks against Keras: outputs, and weights after steps of training."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import cnnfast
+from tests.peers import networks
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+
+SEEDS = range(8)
+
+
+@pytest.fixture(scope="module")
+def keras():
+    return pytest.importorskip("keras", reason="Keras is not installed")
+
+
+def _pair(keras, seed):
+    net = networks.random_network(seed, groups=False)
+    ours, theirs = networks.build_keras_like(net, cnnfast), networks.build_keras_like(net, keras)
+    weights = networks.random_weights(theirs, seed)
+    theirs.set_weights(weights)
+    ours.set_weights(weights)
+    return net, ours, theirs
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_outputs_agree_with_keras(keras, seed):
+    net, ours, theirs = _pair(keras, seed)
+    ((x, _),) = networks.data(net, seed, 1)
+    exact = np.asarray(theirs(x, training=False))
+    assert np.max(np.abs(ours.predict_on_batch(x) - exact)) <= 1e-5 * np.max(np.abs(exact))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weights_agree_with_keras_after_five_steps(keras, seed, optimizer):
+    net, ours, theirs = _pair(keras, seed)
+    for library, model in ((cnnfast, ours), (keras, theirs)):
+        made = {
+            "sgd": lambda o: o.SGD(0.05, momentum=0.9, nesterov=True),
+            "adam": lambda o: o.Adam(0.003),
+        }[optimizer](library.optimizers)
+        loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer=made, loss=loss)
+    for x, y in networks.data(net, seed, 5):
+        a, b = ours.train_on_batch(x, y), theirs.train_on_batch(x, y)
+        assert np.isclose(a, b, rtol=1e-3), (a, b)
+    networks.assert_same_weights(ours.get_weights(), theirs.get_weights(), 1e-3)
