@@ -72,6 +72,6 @@ def download(
         places = ", ".join(map(str, dict.fromkeys(searched)))
         raise DownloadError(
             f"datasets.{data_set}: not found on this computer (looked in {places}) and the download failed. "
-            f"Fetch {' '.join(urls)} by other means and put what you get into {folder}, or set CNNFAST_DATA to "
-            f"the folder that holds {folder.name}/.{advice} The download's error: {type(error).__name__}: {error}"
+            f"Fetch {' '.join(urls)} by other means and put what you get into {folder}, or set CNNFAST_DATA "
+            f"to the folder that holds {folder.name}/.{advice} Cause: {type(error).__name__}: {error}"
         ) from error

@@ -42,9 +42,9 @@ def load_data() -> tuple[Split, Split]:
 
     Looks for the four idx files (with or without ``.gz``) in ``fashion-mnist``, ``fashion_mnist`` and
     ``FashionMNIST/raw`` below the folder that the environment variable ``CNNFAST_DATA`` names (or in that
-    folder itself if it is called so), without the variable below cnnfast's folder in the user's cache, then in
-    ``/usr/share/datasets/fashion-mnist``. What is not there is downloaded once. The files bear the names of
-    MNIST's, so the content is always checked against Fashion-MNIST's known SHA-256.
+    folder itself if it is called so), without the variable below cnnfast's folder in the user's cache, then
+    in ``/usr/share/datasets/fashion-mnist``. What is not there is downloaded once. The files bear the names
+    of MNIST's, so the content is always checked against Fashion-MNIST's known SHA-256.
 
     Returns:
         ``(x_train, y_train), (x_test, y_test)``: uint8 images (60000, 28, 28) and (10000, 28, 28), uint8
