@@ -94,7 +94,7 @@ struct PyProgram {
     for (const auto& [i, offset] : arena) buffers.at(static_cast<std::size_t>(i)).offset = offset;
     for (const auto& [i, array] : fixed) {
       Program::Buffer& b = buffers.at(static_cast<std::size_t>(i));
-      b.fixed = checked_address(array, b.spec, "Program", true);
+      b.fixed = checked_address(array, b.spec, "Program", false);
       owners.append(array);
     }
     for (const int f : feeds) buffers.at(static_cast<std::size_t>(f));
