@@ -46,7 +46,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's `random`, NumPy's legacy generator and cnnfast's own: the same program gives the same bits.
+    """Seed Python's `random`, NumPy's legacy generator and cnnfast's own: the same program, the same bits.
 
     Args:
         seed: 0 to 2**32 - 1.
