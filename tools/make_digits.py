@@ -26,13 +26,17 @@ FILES = {"train": "train", "test": "t10k"}
 TARGET = Path(__file__).parents[1] / "python" / "cnnfast" / "datasets" / "digits.npz"
 
 
+def shuffled(count: int, bits: np.random.PCG64) -> np.ndarray:
+    """The numbers from 0 to `count` - 1 in random order."""
+    return np.argsort(bits.random_raw(count), kind="stable")
+
+
 def choose(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     """Rows of `per_class` random examples of each class, in random order."""
-    order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
-    chosen = np.zeros(len(labels), bool)
-    for label in range(10):
-        chosen[order[labels[order] == label][:per_class]] = True
-    return order[chosen[order]].astype(np.uint16)
+    bits = np.random.PCG64(seed)
+    order = shuffled(len(labels), bits)
+    rows = np.concatenate([order[labels[order] == label][:per_class] for label in range(10)])
+    return rows[shuffled(len(rows), bits)].astype(np.uint16)
 
 
 def make(folder: Path, seed: int = SEED) -> dict[str, np.ndarray]:

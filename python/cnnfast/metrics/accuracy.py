@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.metrics.base import MeanMetricWrapper, Metric, classes, numbers, paired, register
+from cnnfast.checks import classes, numbers
+from cnnfast.metrics.base import MeanMetricWrapper, Metric, paired, register
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
@@ -205,7 +206,7 @@ def _positive(metric: Metric, k: int) -> int:
 
 def resolve_accuracy(
     y_true_shape: tuple[int, ...] | None, y_pred_shape: tuple[int, ...], from_loss: str | None = None
-) -> type[MeanMetricWrapper]:
+) -> type[Metric]:
     """Which class ``"accuracy"`` means for labels and predictions of these shapes, by Keras' rule.
 
     One output per sample means `BinaryAccuracy`; labels with fewer axes than the predictions, or with a last

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnfast.checks import numbers
 from cnnfast.registry import Registry
 
 REGISTRY: Registry[Metric] = Registry("metric")
@@ -193,16 +194,6 @@ class MeanMetricWrapper(Averaged):
         return {**super().get_config(), **self._kwargs}
 
 
-def numbers(op: str, what: str, values: ArrayLike) -> np.ndarray:
-    """`values` as an array of numbers or booleans with at least one element."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{op}: {what} must be numbers, came {array.dtype} {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{op}: {what} is empty, shape {array.shape}")
-    return array
-
-
 def paired(op: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of one shape; a last axis of length 1 that only one of them has does not matter."""
     true, pred = numbers(op, "y_true", y_true), numbers(op, "y_pred", y_pred)
@@ -213,20 +204,6 @@ def paired(op: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, n
     if true.shape != pred.shape:
         raise ValueError(f"{op}: y_true and y_pred must have one shape, came {true.shape} and {pred.shape}")
     return true, pred
-
-
-def classes(op: str, what: str, labels: ArrayLike, num_classes: int | None = None) -> np.ndarray:
-    """Class labels as int64: whole numbers from 0, below `num_classes` if given."""
-    array = numbers(op, what, labels)
-    whole = array.astype(np.int64)
-    if array.dtype.kind == "f" and not np.array_equal(whole, array):
-        wrong = array[whole != array][0]
-        raise ValueError(f"{op}: {what} must be whole class numbers, has {wrong}")
-    low, high = int(whole.min()), int(whole.max())
-    if low < 0 or (num_classes is not None and high >= num_classes):
-        limit = "0" if num_classes is None else f"0 to {num_classes - 1}"
-        raise ValueError(f"{op}: {what} must be classes from {limit}, has values from {low} to {high}")
-    return whole
 
 
 def broadcast(op: str, weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.metrics.base import Metric, classes, leading_weights, numbers, register
+from cnnfast.checks import classes, numbers
+from cnnfast.metrics.base import Metric, leading_weights, register
 
 _SUMS = {"true": (1,), "pred": (0,), "all": (0, 1)}  # normalize -> the axes whose sum becomes 1
 

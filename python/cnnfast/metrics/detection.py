@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.metrics.base import Metric, leading_weights, numbers, paired, register
+from cnnfast.checks import numbers
+from cnnfast.metrics.base import Metric, leading_weights, paired, register
 
 _ENDPOINT = 1e-7  # AUC's outer thresholds lie this far outside [0, 1], so that 0 and 1 are inside
 

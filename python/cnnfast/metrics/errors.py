@@ -56,23 +56,13 @@ def categorical_crossentropy(
 
 
 def sparse_categorical_crossentropy(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    from_logits: bool = False,
-    ignore_class: int | None = None,
-    axis: int = -1,
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, axis: int = -1
 ) -> np.ndarray:
-    """-log p of the labelled class; `y_pred` are probabilities (scaled to sum 1) or logits.
-
-    Samples of the class `ignore_class` (which may lie outside the classes, as -1) give 0.
-    """
-    pred = np.moveaxis(np.asarray(y_pred), axis, -1)
-    ignored = np.zeros((), bool) if ignore_class is None else np.asarray(y_true) == ignore_class
-    true, pred = sparse("sparse_categorical_crossentropy", np.where(ignored, 0, y_true), pred)
-    logs = np.take_along_axis(
-        _log_probabilities(pred.astype(np.float64), from_logits, -1), true[..., None], -1
-    )
-    return np.where(ignored.reshape(true.shape) if ignored.ndim else False, 0.0, -logs[..., 0])
+    """-log p of the labelled class; `y_pred` are probabilities (scaled to sum 1) or logits."""
+    op = "sparse_categorical_crossentropy"
+    true, pred = sparse(op, y_true, np.moveaxis(np.asarray(y_pred), axis, -1))
+    logs = _log_probabilities(pred.astype(np.float64), from_logits, axis=-1)
+    return -np.take_along_axis(logs, true[..., None], -1)[..., 0]
 
 
 def _difference(op: str, y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
@@ -222,14 +212,6 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: str | None = None,
         from_logits: bool = False,
-        ignore_class: int | None = None,
         axis: int = -1,
     ):
-        super().__init__(
-            sparse_categorical_crossentropy,
-            name,
-            dtype,
-            from_logits=from_logits,
-            ignore_class=ignore_class,
-            axis=axis,
-        )
+        super().__init__(sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
