@@ -17,17 +17,11 @@ struct Range {
 
 // The taps of position i that lie in the input.
 static inline Range depthwise_taps(const DepthwiseAxis& axis, std::int64_t i) {
-  Range taps{0, axis.n_taps};
-  while (taps.begin < taps.end && i * axis.step + axis.taps[taps.begin].offset < 0) ++taps.begin;
-  while (taps.begin < taps.end && i * axis.step + axis.taps[taps.end - 1].offset >= axis.in) --taps.end;
+  Range taps{0, axis.taps};
+  const std::int64_t at = i * axis.step + axis.offset;
+  while (taps.begin < taps.end && at + taps.begin * axis.offset_step < 0) ++taps.begin;
+  while (taps.begin < taps.end && at + (taps.end - 1) * axis.offset_step >= axis.in) --taps.end;
   return taps;
-}
-
-// The positions whose tap `offset` lies in the input.
-static inline Range depthwise_positions(const DepthwiseAxis& axis, std::int64_t offset) {
-  const std::int64_t begin = min_of(offset < 0 ? ceil_div(-offset, axis.step) : 0, axis.grid);
-  const std::int64_t end = offset < axis.in ? min_of((axis.in - 1 - offset) / axis.step + 1, axis.grid) : 0;
-  return {begin, max_of(begin, end)};
 }
 
 // Input rows of one image as the loops below read them: row h, column w, channel k at data[((h - row0) * W + w) * K + k].
@@ -42,9 +36,9 @@ static inline DepthwiseRows depthwise_input(const DepthwiseGather& conv, const f
   const DepthwiseAxis& rows = conv.rows;
   const std::int64_t channels = conv.K / conv.repeat;
   const float* image = x + n * rows.in * conv.cols.in * channels;
-  if (conv.repeat == 1 || rows.n_taps == 0) return {image, 0};
-  const std::int64_t h0 = max_of(i0 * rows.step + rows.taps[0].offset, 0);
-  const std::int64_t h1 = min_of((i1 - 1) * rows.step + rows.taps[rows.n_taps - 1].offset + 1, rows.in);
+  if (conv.repeat == 1) return {image, 0};
+  const std::int64_t h0 = max_of(i0 * rows.step + rows.offset, 0), last = rows.offset + (rows.taps - 1) * rows.offset_step;
+  const std::int64_t h1 = min_of((i1 - 1) * rows.step + last + 1, rows.in);
   const std::int64_t count = max_of(h1 - h0, 0) * conv.cols.in * channels;
   float* to = worker_scratch(worker, 0, count * conv.repeat);
   const float* from = image + h0 * conv.cols.in * channels;
@@ -54,28 +48,25 @@ static inline DepthwiseRows depthwise_input(const DepthwiseGather& conv, const f
 }
 
 struct DepthwiseTile {
-  const DepthwiseGather& conv;
-  const float* x;
-  std::int64_t at;  // where in x the first position's own row, column and channel lie; in the padding it is outside
-  Range rows, cols;  // taps
-  const float* w;
+  const float* x;  // of the first tap at the first position
+  const float* w;  // of the first tap
+  std::int64_t rows, cols;  // taps
+  std::int64_t x_row_step, x_col_step, w_row_step, w_col_step;  // from tap to tap
+  std::int64_t x_step, y_step;  // from position to position
   const float* b;
   Epilogue epilogue;
   float* y;
-  std::int64_t y_step, channels;
+  std::int64_t channels;
 
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero();
-    const std::int64_t x_step = conv.cols.step * conv.K;
-    for (std::int64_t r = rows.begin; r < rows.end; ++r) {
-      const DepthwiseTap row = conv.rows.taps[r];
-      for (std::int64_t s = cols.begin; s < cols.end; ++s) {
-        const DepthwiseTap col = conv.cols.taps[s];
-        const float* a = x + (at + (row.offset * conv.cols.in + col.offset) * conv.K);
-        const float* weight = w + (row.index * conv.kernel_columns + col.index) * conv.K;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t s = 0; s < cols; ++s) {
+        const float* a = x + r * x_row_step + s * x_col_step;
+        const float* weight = w + r * w_row_step + s * w_col_step;
         Vec wv[NV];
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) wv[v] = load_cols<NV, PARTIAL>(weight, v, channels);
@@ -95,21 +86,35 @@ struct DepthwiseTile {
 // Row i of the grid; y is its first pixel, y_step floats before the next.
 static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* w,
                                  const float* b, Epilogue epilogue, float* y, std::int64_t y_step) {
-  const DepthwiseAxis& cols = conv.cols;
-  const Range rows = depthwise_taps(conv.rows, i);
-  const std::int64_t row_at = (i * conv.rows.step - x.row0) * cols.in;
+  const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
+  const Range row_taps = depthwise_taps(rows, i);
+  const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
+  const std::int64_t h = i * rows.step + rows.offset + row_taps.begin * rows.offset_step - x.row0;
+  const float* w_row = w + (rows.index + row_taps.begin * rows.index_step) * w_pitch;
   for (std::int64_t j = 0; j < cols.grid;) {
     const bool inner = cols.inner_first <= j && j < cols.inner_end;
     const std::int64_t count = inner ? min_of(kTileRows, cols.inner_end - j) : 1;
-    const Range taps = inner ? Range{0, cols.n_taps} : depthwise_taps(cols, j);
+    const Range taps = inner ? Range{0, cols.taps} : depthwise_taps(cols, j);
+    const bool empty = row_taps.begin == row_taps.end || taps.begin == taps.end;
+    const std::int64_t first_col = j * cols.step + cols.offset + taps.begin * cols.offset_step;
+    const float* x_at = empty ? x.data : x.data + h * x_pitch + first_col * conv.K;
+    const float* w_at = empty ? w : w_row + (cols.index + taps.begin * cols.index_step) * conv.K;
     for (std::int64_t k = 0; k < conv.K; k += kTileCols) {
       const std::int64_t channels = min_of(kTileCols, conv.K - k);
-      const DepthwiseTile tile{conv,     x.data,
-                               (row_at + j * cols.step) * conv.K + k,
-                               rows,     taps,
-                               w + k,    b ? b + k : nullptr,
-                               epilogue, y + j * y_step + k,
-                               y_step,   channels};
+      const DepthwiseTile tile{x_at + k,
+                               w_at + k,
+                               empty ? 0 : row_taps.end - row_taps.begin,
+                               taps.end - taps.begin,
+                               rows.offset_step * x_pitch,
+                               cols.offset_step * conv.K,
+                               rows.index_step * w_pitch,
+                               cols.index_step * conv.K,
+                               cols.step * conv.K,
+                               y_step,
+                               b ? b + k : nullptr,
+                               epilogue,
+                               y + j * y_step + k,
+                               channels};
       dispatch_tile(count, channels, tile);
     }
     j += count;
@@ -161,76 +166,98 @@ static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x,
   });
 }
 
-// Adds the products of the positions [begin, end) of one row to the weights of MR consecutive taps.
+// Adds the products of a block of positions to the weights of MR taps: those from (row, col) on, counted through.
 struct DepthwiseWeightTile {
   const DepthwiseGather& conv;
   const float* x;
-  std::int64_t at;  // where in x the row's first position lies, as in DepthwiseTile
-  std::int64_t tap;
-  Range positions;
+  std::int64_t row0;  // as in DepthwiseRows
+  std::int64_t row, col;
+  Range rows, cols;  // positions
   const float* dy;
   std::int64_t channels;
   float* dw;
 
   template <int MR, int NV, bool PARTIAL>
   void run() const {
-    const std::int64_t K = conv.K, x_step = conv.cols.step * K, S = conv.kernel_columns;
+    const std::int64_t K = conv.K, x_pitch = conv.cols.in * K, x_step = conv.cols.step * K;
+    const std::int64_t h = rows.begin * conv.rows.step + conv.rows.offset - row0;
+    const std::int64_t column = cols.begin * conv.cols.step + conv.cols.offset;
+    float* weight = dw + (row * conv.cols.taps + col) * K;
     const float* a[MR];
     Tile<MR, NV> tile;
+    std::int64_t r = row, s = col;
     for (int i = 0; i < MR; ++i) {
-      const DepthwiseTap row = conv.rows.taps[(tap + i) / S], col = conv.cols.taps[(tap + i) % S];
-      a[i] = x + (at + (row.offset * conv.cols.in + col.offset) * K + positions.begin * x_step);
-      for (int v = 0; v < NV; ++v) tile.acc[i][v] = load_cols<NV, PARTIAL>(dw + (tap + i) * K, v, channels);
+      a[i] = x + (h + r * conv.rows.offset_step) * x_pitch + (column + s * conv.cols.offset_step) * K;
+      if (++s == conv.cols.taps) ++r, s = 0;
+      for (int v = 0; v < NV; ++v) tile.acc[i][v] = load_cols<NV, PARTIAL>(weight + i * K, v, channels);
     }
-    std::int64_t step = 0;
-    for (std::int64_t j = positions.begin; j < positions.end; ++j, step += x_step) {
-      Vec g[NV];
+    for (std::int64_t p = rows.begin; p < rows.end; ++p) {
+      const float* g = dy + ((p - rows.begin) * conv.cols.grid + cols.begin) * K;
+      std::int64_t at = (p - rows.begin) * conv.rows.step * x_pitch;
+      for (std::int64_t q = cols.begin; q < cols.end; ++q, g += K, at += x_step) {
+        Vec gv[NV];
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) g[v] = load_cols<NV, PARTIAL>(dy + j * K, v, channels);
+        for (int v = 0; v < NV; ++v) gv[v] = load_cols<NV, PARTIAL>(g, v, channels);
 #pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i)
+        for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v)
-          tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a[i] + step, v, channels), g[v], tile.acc[i][v]);
+          for (int v = 0; v < NV; ++v)
+            tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a[i] + at, v, channels), gv[v], tile.acc[i][v]);
+      }
     }
     for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + (tap + i) * K, v, tile.acc[i][v], channels);
+      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels);
   }
 };
 
-// Adds row i's part of dw: first the positions where every tap reads the input, then each tap's own near the borders.
-static inline void depthwise_weight_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* dy,
-                                        float* dw) {
+// Adds the part of dw that comes from the grid rows `block`, all of which have the same taps in the input: first the
+// columns where every tap reads the input, then, one by one, those near the borders. dy is the block's first pixel.
+static inline void depthwise_weight_block(const DepthwiseGather& conv, DepthwiseRows x, Range block, const float* dy,
+                                          float* dw) {
   const DepthwiseAxis& cols = conv.cols;
-  const Range rows = depthwise_taps(conv.rows, i), inner{cols.inner_first, cols.inner_end};
-  const std::int64_t first = rows.begin * cols.n_taps, end = rows.end * cols.n_taps;
-  const std::int64_t row_at = (i * conv.rows.step - x.row0) * cols.in * conv.K;
+  const Range row_taps = depthwise_taps(conv.rows, block.begin);
   for (std::int64_t k = 0; k < conv.K; k += kTileCols) {
     const std::int64_t channels = min_of(kTileCols, conv.K - k);
-    const auto add = [&](std::int64_t tap, std::int64_t taps, Range positions) {
-      if (positions.begin >= positions.end) return;
-      const DepthwiseWeightTile tile{conv, x.data, row_at + k, tap, positions, dy + k, channels, dw + k};
+    const auto add = [&](std::int64_t row, std::int64_t col, std::int64_t taps, Range positions) {
+      const DepthwiseWeightTile tile{conv, x.data + k, x.row0, row, col, block, positions, dy + k, channels, dw + k};
       dispatch_tile(taps, channels, tile);
     };
-    for (std::int64_t tap = first; tap < end; tap += kTileRows) add(tap, min_of(kTileRows, end - tap), inner);
-    for (std::int64_t tap = first; tap < end; ++tap) {
-      const Range own = depthwise_positions(cols, cols.taps[tap % cols.n_taps].offset);
-      add(tap, 1, {own.begin, min_of(own.end, inner.begin)});
-      add(tap, 1, {max_of(own.begin, inner.end), own.end});
+    if (cols.inner_first < cols.inner_end)
+      for (std::int64_t tap = row_taps.begin * cols.taps; tap < row_taps.end * cols.taps; tap += kTileRows)
+        add(tap / cols.taps, tap % cols.taps, min_of(kTileRows, row_taps.end * cols.taps - tap),
+            {cols.inner_first, cols.inner_end});
+    for (std::int64_t j = 0; j < cols.grid; ++j) {
+      if (j == cols.inner_first) j = cols.inner_end;
+      if (j == cols.grid) break;
+      const Range taps = depthwise_taps(cols, j);
+      for (std::int64_t r = row_taps.begin; r < row_taps.end; ++r)
+        for (std::int64_t s = taps.begin; s < taps.end; s += kTileRows)
+          add(r, s, min_of(kTileRows, taps.end - s), {j, j + 1});
     }
+  }
+}
+
+// Cuts grid rows into blocks with the same taps: the inner rows together, the others one by one.
+static inline void depthwise_weight_rows(const DepthwiseGather& conv, DepthwiseRows x, Range rows, const float* dy,
+                                         float* dw) {
+  for (std::int64_t i = rows.begin; i < rows.end;) {
+    const bool inner = conv.rows.inner_first <= i && i < conv.rows.inner_end;
+    const std::int64_t end = inner ? min_of(rows.end, conv.rows.inner_end) : i + 1;
+    depthwise_weight_block(conv, x, {i, end}, dy + (i - rows.begin) * conv.cols.grid * conv.K, dw);
+    i = end;
   }
 }
 
 static void conv2d_depthwise_backward_weight(const DepthwiseGather& conv, const float* x, const float* dy,
                                              std::int64_t slices, float* dw, float* workspace) {
-  const std::int64_t all_rows = conv.N * conv.rows.grid, weights = conv.rows.n_taps * conv.cols.n_taps * conv.K;
+  const std::int64_t all_rows = conv.N * conv.rows.grid, weights = conv.rows.taps * conv.cols.taps * conv.K;
   parallel(slices, [&](std::int64_t slice, int worker) {
     float* partial = slices == 1 ? dw : workspace + slice * weights;
     std::memset(partial, 0, sizeof(float) * weights);
     const std::int64_t begin = slice * all_rows / slices, end = (slice + 1) * all_rows / slices;
     depthwise_bands(conv, x, begin, end, worker, [&](std::int64_t n, std::int64_t i0, std::int64_t i1, DepthwiseRows in) {
-      for (std::int64_t i = i0; i < i1; ++i)
-        depthwise_weight_row(conv, in, i, dy + (n * conv.rows.grid + i) * conv.cols.grid * conv.K, partial);
+      const float* band = dy + (n * conv.rows.grid + i0) * conv.cols.grid * conv.K;
+      depthwise_weight_rows(conv, in, {i0, i1}, band, partial);
     });
   });
   if (slices == 1) return;

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <memory>
+#include <numeric>
 
 #include "cnnfast/kernels.hpp"
 #include "cnnfast/shapes.hpp"
@@ -12,13 +12,6 @@ namespace {
 // Products a task should do at least, so that it is worth handing out; and partial sums of a weight gradient.
 constexpr std::int64_t kTaskProducts = 256 * 1024;
 constexpr std::int64_t kSlices = 16;
-
-// A gather and the lists it points to.
-struct DepthwisePlan {
-  DepthwiseGather conv{};
-  std::vector<DepthwiseTap> row_taps, col_taps;
-};
-using DepthwisePlans = std::vector<std::unique_ptr<DepthwisePlan>>;
 
 // K = C*M and groups = C: depthwise is the ordinary convolution with a group a channel, and w (R,S,C,M) lies in memory
 // as (R,S,1,K).
@@ -41,95 +34,81 @@ struct Axis {
   std::int64_t in, out, kernel, stride, dilation, pad;
 };
 
-void finish(DepthwiseAxis& axis, const std::vector<DepthwiseTap>& taps) {
-  axis.taps = taps.data();
-  axis.n_taps = static_cast<std::int64_t>(taps.size());
-  axis.inner_first = 0, axis.inner_end = axis.grid;
-  if (taps.empty()) return;
-  const std::int64_t before = std::max<std::int64_t>(-taps.front().offset, 0), room = axis.in - 1 - taps.back().offset;
-  axis.inner_first = std::min(ceil_div(before, axis.step), axis.grid);
+DepthwiseAxis with_inner_range(DepthwiseAxis axis) {
+  const std::int64_t last = axis.offset + (axis.taps - 1) * axis.offset_step, room = axis.in - 1 - last;
+  axis.inner_first = std::min(ceil_div(std::max<std::int64_t>(-axis.offset, 0), axis.step), axis.grid);
   axis.inner_end = std::clamp(room < 0 ? 0 : room / axis.step + 1, axis.inner_first, axis.grid);
+  if (axis.taps == 0) axis.inner_first = 0, axis.inner_end = axis.grid;
+  return axis;
 }
 
-DepthwiseAxis forward_axis(const Axis& a, std::vector<DepthwiseTap>& taps) {
-  for (std::int64_t r = 0; r < a.kernel; ++r) taps.push_back({r * a.dilation - a.pad, r});
-  DepthwiseAxis axis{a.in, a.stride, a.out, a.out, 0, 1, 0, 0, nullptr, 0};
-  finish(axis, taps);
-  return axis;
+DepthwiseAxis forward_axis(const Axis& a) {
+  return with_inner_range({a.in, a.out, a.stride, a.out, 0, 1, a.kernel, -a.pad, a.dilation, 0, 1, 0, 0});
 }
 
 // dx[h] sums dy[p] w[r] over h = p*stride + r*dilation - pad. For h = residue + stride*i: p = i + (residue + pad -
-// r*dilation) / stride, for those r that the stride divides.
-DepthwiseAxis backward_axis(const Axis& a, std::int64_t residue, std::vector<DepthwiseTap>& taps) {
-  for (std::int64_t r = a.kernel - 1; r >= 0; --r) {
-    const std::int64_t distance = residue + a.pad - r * a.dilation;
-    if (distance % a.stride == 0) taps.push_back({distance / a.stride, r});
-  }
-  DepthwiseAxis axis{a.out, 1, ceil_div(a.in - residue, a.stride), a.in, residue, a.stride, 0, 0, nullptr, 0};
-  finish(axis, taps);
-  return axis;
+// r*dilation) / stride, for those r that make it whole: every (stride / gcd(stride, dilation))-th one.
+DepthwiseAxis backward_axis(const Axis& a, std::int64_t residue) {
+  const std::int64_t divisor = std::gcd(a.stride, a.dilation), every = a.stride / divisor;
+  const auto whole = [&](std::int64_t r) { return (residue + a.pad - r * a.dilation) % a.stride == 0; };
+  std::int64_t last = a.kernel - 1;
+  while (last >= 0 && a.kernel - last <= every && !whole(last)) --last;
+  const bool any = last >= 0 && whole(last);
+  const std::int64_t taps = any ? last / every + 1 : 0, grid = ceil_div(a.in - residue, a.stride);
+  const std::int64_t offset = any ? (residue + a.pad - last * a.dilation) / a.stride : 0;
+  return with_inner_range({a.out, grid, 1, a.in, residue, a.stride, taps, offset, a.dilation / divisor, last, -every, 0, 0});
 }
 
 Axis row_axis(const Conv2dShape& s) { return {s.H, s.P, s.R, s.stride_h, s.dilation_h, s.pad_top}; }
 Axis col_axis(const Conv2dShape& s) { return {s.W, s.Q, s.S, s.stride_w, s.dilation_w, s.pad_left}; }
 
-void set_task_size(DepthwiseGather& g) {
-  const std::int64_t row_products = g.cols.grid * g.K * g.rows.n_taps * g.cols.n_taps;
-  g.rows_per_task = std::max<std::int64_t>(1, kTaskProducts / std::max<std::int64_t>(1, row_products));
+DepthwiseGather with_task_size(DepthwiseGather g) {
+  const std::int64_t row_products = std::max<std::int64_t>(1, g.cols.grid * g.K * g.rows.taps * g.cols.taps);
+  g.rows_per_task = std::max<std::int64_t>(1, kTaskProducts / row_products);
+  return g;
 }
 
-std::unique_ptr<DepthwisePlan> forward_plan(const Conv2dShape& s) {
-  auto plan = std::make_unique<DepthwisePlan>();
-  plan->conv = {s.N, s.K, s.S, forward_axis(row_axis(s), plan->row_taps), forward_axis(col_axis(s), plan->col_taps),
-                s.K / s.C, 1, 1};
-  set_task_size(plan->conv);
-  return plan;
+DepthwiseGather forward_gather(const Conv2dShape& s) {
+  return with_task_size({s.N, s.K, s.S, forward_axis(row_axis(s)), forward_axis(col_axis(s)), s.K / s.C, 1, 1});
 }
 
-DepthwisePlans backward_input_plans(const Conv2dShape& s) {
-  DepthwisePlans plans;
-  for (std::int64_t a = 0; a < std::min(s.stride_h, s.H); ++a) {
-    for (std::int64_t b = 0; b < std::min(s.stride_w, s.W); ++b) {
-      auto plan = std::make_unique<DepthwisePlan>();
-      plan->conv = {s.N, s.K, s.S, backward_axis(row_axis(s), a, plan->row_taps),
-                    backward_axis(col_axis(s), b, plan->col_taps), 1, s.K / s.C, 1};
-      set_task_size(plan->conv);
-      plans.push_back(std::move(plan));
-    }
-  }
-  return plans;
+// One gather a residue of the stride; together they write every pixel of dx.
+std::vector<DepthwiseGather> backward_input_gathers(const Conv2dShape& s) {
+  std::vector<DepthwiseGather> gathers;
+  for (std::int64_t a = 0; a < std::min(s.stride_h, s.H); ++a)
+    for (std::int64_t b = 0; b < std::min(s.stride_w, s.W); ++b)
+      gathers.push_back(with_task_size(
+          {s.N, s.K, s.S, backward_axis(row_axis(s), a), backward_axis(col_axis(s), b), 1, s.K / s.C, 1}));
+  return gathers;
 }
 
 // x, w, b or missing -> y
 Step depthwise(const OpSpec& spec) {
-  const std::shared_ptr<DepthwisePlan> plan =
-      forward_plan(depthwise_shape(spec.in[0], spec.in[1], spec.out[0], spec.attributes));
+  const DepthwiseGather gather = forward_gather(depthwise_shape(spec.in[0], spec.in[1], spec.out[0], spec.attributes));
   const Epilogue epilogue = epilogue_of(spec.attributes);
-  return {"", 0, [plan, epilogue, biased = spec.has_in(2)](const StepArgs& a) {
-            kernels().conv2d_depthwise.gather(plan->conv, a.input(0), a.input(1), biased ? a.input(2) : nullptr,
-                                              epilogue, a.output(0));
+  return {"", 0, [gather, epilogue, biased = spec.has_in(2)](const StepArgs& a) {
+            kernels().conv2d_depthwise.gather(gather, a.input(0), a.input(1), biased ? a.input(2) : nullptr, epilogue,
+                                              a.output(0));
           }};
 }
 
 // dy, w -> dx
 Step depthwise_backward_input(const OpSpec& spec) {
-  const auto plans = std::make_shared<DepthwisePlans>(
-      backward_input_plans(depthwise_shape(spec.out[0], spec.in[1], spec.in[0], spec.attributes)));
-  return {"", 0, [plans](const StepArgs& a) {
-            for (const auto& plan : *plans)
-              kernels().conv2d_depthwise.gather(plan->conv, a.input(0), a.input(1), nullptr, Epilogue::none,
-                                                a.output(0));
+  const auto gathers =
+      backward_input_gathers(depthwise_shape(spec.out[0], spec.in[1], spec.in[0], spec.attributes));
+  return {"", 0, [gathers](const StepArgs& a) {
+            for (const DepthwiseGather& gather : gathers)
+              kernels().conv2d_depthwise.gather(gather, a.input(0), a.input(1), nullptr, Epilogue::none, a.output(0));
           }};
 }
 
 // dy, x -> dw
 Step depthwise_backward_weight(const OpSpec& spec) {
   const Conv2dShape s = depthwise_shape(spec.in[1], spec.out[0], spec.in[0], spec.attributes);
-  const std::shared_ptr<DepthwisePlan> plan = forward_plan(s);
   const std::int64_t slices = std::clamp<std::int64_t>(s.N * s.P, 1, kSlices);
   const std::int64_t floats = slices > 1 ? slices * s.R * s.S * s.K : 0;
-  return {"", floats * 4, [plan, slices](const StepArgs& a) {
-            kernels().conv2d_depthwise.backward_weight(plan->conv, a.input(1), a.input(0), slices, a.output(0),
+  return {"", floats * 4, [gather = forward_gather(s), slices](const StepArgs& a) {
+            kernels().conv2d_depthwise.backward_weight(gather, a.input(1), a.input(0), slices, a.output(0),
                                                        a.scratch());
           }};
 }

@@ -8,18 +8,13 @@
 
 namespace cnnfast {
 
-// A kernel row (or column) `index`, which reads the input row (or column) at `offset` from the position's own.
-struct DepthwiseTap {
-  std::int64_t offset, index;
-};
-
-// One spatial axis: position i of the grid reads input i*step + offset of each tap that lies in [0, in), and is
-// position out_first + i*out_step of the output. Offsets ascend.
+// One spatial axis. Position i of the grid is position out_first + i*out_step of the output. Its tap t reads the input
+// at i*step + offset + t*offset_step, if that lies in [0, in), and multiplies with kernel row (column) index + t*index_step.
 struct DepthwiseAxis {
-  std::int64_t in, step, grid, out, out_first, out_step;
+  std::int64_t in, grid, step;
+  std::int64_t out, out_first, out_step;
+  std::int64_t taps, offset, offset_step, index, index_step;
   std::int64_t inner_first, inner_end;  // the positions all of whose taps lie in the input
-  const DepthwiseTap* taps;
-  std::int64_t n_taps;
 };
 
 struct DepthwiseGather {
