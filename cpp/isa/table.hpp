@@ -1,6 +1,7 @@
 // The kernel table of the instruction set being compiled: one line a family.
 #include "../kernels/activation.hpp"
 #include "../kernels/conv2d.hpp"
+#include "../kernels/conv2d_depthwise.hpp"
 #include "../kernels/matmul.hpp"
 #include "../kernels/optimizer.hpp"
 #include "cnnfast/kernels.hpp"
@@ -9,7 +10,14 @@ namespace cnnfast {
 namespace CNNFAST_ISA {
 
 static constexpr KernelTable make_table(const char* name) {
-  return {name, activation_kernels, conv2d_kernels, matmul_kernels, optimizer_kernels};
+  return {
+      name,
+      activation_kernels,
+      conv2d_kernels,
+      conv2d_depthwise_kernels,
+      matmul_kernels,
+      optimizer_kernels,
+  };
 }
 
 }  // namespace CNNFAST_ISA

@@ -2,6 +2,7 @@
 #pragma once
 #include "cnnfast/kernels/activation.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
+#include "cnnfast/kernels/conv2d_depthwise.hpp"
 #include "cnnfast/kernels/matmul.hpp"
 #include "cnnfast/kernels/optimizer.hpp"
 
@@ -11,6 +12,7 @@ struct KernelTable {
   const char* name;
   ActivationKernels activation;
   Conv2dKernels conv2d;
+  Conv2dDepthwiseKernels conv2d_depthwise;
   MatmulKernels matmul;
   OptimizerKernels optimizer;
 };

@@ -10,6 +10,7 @@ const StepRegistry& registry() {
   static const StepRegistry all = [] {
     StepRegistry r;
     add_activation_steps(r);
+    add_conv2d_depthwise_steps(r);
     add_conv2d_steps(r);
     add_dense_steps(r);
     add_optimizer_steps(r);
