@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast.configurable import Configurable, describe, restore
-from cnnfast.random import get_generator
+from cnnfast.random import check_seed, get_generator
 from cnnfast.registry import Registry
 
 # A normal distribution cut at two standard deviations has this standard deviation.
@@ -79,9 +79,7 @@ class _Random(Initializer):
     """Base of what draws: a seed gives the same numbers at each call, None goes on with the process-wide generator."""
 
     def __init__(self, seed: int | None):
-        if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__") or int(seed) < 0):
-            raise ValueError(f"{type(self).__name__}: seed must be an integer of at least 0 or None, got {seed!r}")
-        self.seed = None if seed is None else int(seed)
+        self.seed = None if seed is None else check_seed(type(self).__name__, seed)
 
     def _generator(self) -> np.random.Generator:
         return get_generator() if self.seed is None else np.random.default_rng(self.seed)
