@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnfast import initializers, regularizers
 from cnnfast.graph.values import Graph, Node, Shape, Spec, Value, Variable
+from cnnfast.layers.arguments import arguments_of
 
 _name_counts: Counter[str] = Counter()
 
@@ -77,8 +78,9 @@ class Layer:
         raise TypeError(f"{type(self).__name__}: a layer must define call()")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON can hold them."""
-        return {"name": self.name, "trainable": self._trainable}
+        """The constructor's arguments, as JSON can hold them: name, trainable, and those kept as attributes of the
+        same names (numbers, strings, lists, initializers, regularizers, named activations)."""
+        return {"name": self.name, "trainable": self._trainable} | arguments_of(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:

@@ -1,4 +1,4 @@
-"""Convolutions: ordinary, depthwise and transposed; forward, and each gradient."""
+"""Convolution: forward, and each gradient."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbro
 from cnnfast.ops.dense import bias_backward
 from cnnfast.ops.window import IntPair
 
-_EPILOGUES = frozenset({"relu", "relu6"})
+EPILOGUES = frozenset({"relu", "relu6"})
 
 
-def _check_operands(op: str, specs: list[Spec | None]) -> tuple[Spec, Spec]:
+def check_operands(op: str, specs: list[Spec | None]) -> tuple[Spec, Spec]:
     x = require_float(op, "x", unbroken(op, "x", specs[0], 4, "(N,H,W,C)"))
     w = require_float(op, "w", unbroken(op, "w", specs[1], 4, "(R,S,C,K)"))
     return x, w
 
 
-def _check_bias(op: str, specs: list[Spec | None], channels: int | None) -> None:
+def check_bias(op: str, specs: list[Spec | None], channels: int | None) -> None:
     if len(specs) > 2 and specs[2] is not None and specs[2].shape != (channels,):
         raise ValueError(f"{op}: b expects shape ({channels},), got {specs[2].shape}")
 
 
 def _conv2d_resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
-    x, w = _check_operands("conv2d", specs)
+    x, w = check_operands("conv2d", specs)
     return {**a, "padding": window.window_padding(window.spatial(x), w.known_shape[:2], a)}
 
 
 def _conv2d_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
-    x, w = _check_operands("conv2d", specs)
+    x, w = check_operands("conv2d", specs)
     groups, channels, filters = a["groups"], x.shape[3], w.known_shape[3]
     if channels is not None and w.shape[2] != channels // groups or channels is not None and channels % groups:
         raise ValueError(
@@ -39,14 +39,14 @@ def _conv2d_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
         )
     if filters % groups:
         raise ValueError(f"conv2d: {filters} filters cannot be split into {groups} groups")
-    _check_bias("conv2d", specs, filters)
+    check_bias("conv2d", specs, filters)
     rows, cols = window.window_output("conv2d", window.spatial(x), w.known_shape[:2], a)
     return [Spec((x.shape[0], rows, cols, filters))]
 
 
 def _conv2d_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[Any]:
     x, w, _ = node.inputs
-    dy, a = grads[0], _geometry(node.attributes)
+    dy, a = grads[0], geometry(node.attributes)
     return [
         apply(CONV2D_BACKWARD_INPUT, [dy, w, None], {**a, "size": list(x.shape[1:3])}) if needs[0] else None,
         apply(CONV2D_BACKWARD_WEIGHT, [dy, x], {**a, "kernel_size": list(w.shape[:2])}) if needs[1] else None,
@@ -54,17 +54,17 @@ def _conv2d_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[An
     ]
 
 
-def _geometry(a: Attributes) -> Attributes:
+def geometry(a: Attributes) -> Attributes:
     return {k: a[k] for k in ("strides", "padding", "dilation", "groups") if k in a}
 
 
 def _conv2d_backward_input_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     op = "conv2d_backward_input"
-    dy, w = _check_operands(op, specs)
+    dy, w = check_operands(op, specs)
     channels = w.known_shape[2] * a["groups"]
     if dy.shape[3] != w.shape[3]:
         raise ValueError(f"{op}: w expects {w.shape[3]} output channels (R,S,C,K)={w.shape}, dy has {dy.shape}")
-    _check_bias(op, specs, channels)
+    check_bias(op, specs, channels)
     out = window.window_output(op, a["size"], w.known_shape[:2], a)
     if None not in dy.shape[1:3] and tuple(out) != dy.shape[1:3]:
         raise ValueError(f"{op}: an input of {tuple(a['size'])} gives dy (P,Q)={tuple(out)}, got {dy.shape[1:3]}")
@@ -86,7 +86,7 @@ def _conv2d_backward_weight_infer(specs: list[Spec | None], a: Attributes) -> li
 def _transpose_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[Any]:
     """The gradients of conv2d_backward_input as an op of its own: it is linear in dy and in w."""
     x, w, _ = node.inputs
-    dy, a = grads[0], _geometry(node.attributes)
+    dy, a = grads[0], geometry(node.attributes)
     return [
         apply(CONV2D, [dy, w, None], a) if needs[0] else None,
         apply(CONV2D_BACKWARD_WEIGHT, [x, dy], {**a, "kernel_size": list(w.shape[:2])}) if needs[1] else None,
@@ -94,14 +94,14 @@ def _transpose_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list
     ]
 
 
-CONV2D = Op("conv2d", _conv2d_infer, _conv2d_gradient, _conv2d_resolve, epilogues=_EPILOGUES)
+CONV2D = Op("conv2d", _conv2d_infer, _conv2d_gradient, _conv2d_resolve, epilogues=EPILOGUES)
 CONV2D_BACKWARD_INPUT = Op(
-    "conv2d_backward_input", _conv2d_backward_input_infer, _transpose_gradient, epilogues=_EPILOGUES
+    "conv2d_backward_input", _conv2d_backward_input_infer, _transpose_gradient, epilogues=EPILOGUES
 )
 CONV2D_BACKWARD_WEIGHT = Op("conv2d_backward_weight", _conv2d_backward_weight_infer)
 
 
-def _attributes(op: str, strides: IntPair, padding: Any, dilation: IntPair, groups: int = 1) -> Attributes:
+def conv_attributes(op: str, strides: IntPair, padding: Any, dilation: IntPair, groups: int = 1) -> Attributes:
     if not isinstance(groups, int) or groups < 1:
         raise ValueError(f"{op}: groups must be an integer of at least 1, got {groups!r}")
     return {
@@ -150,7 +150,7 @@ def conv2d(
 
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
     """
-    return apply(CONV2D, [x, w, b], _attributes("conv2d", strides, padding, dilation, groups))
+    return apply(CONV2D, [x, w, b], conv_attributes("conv2d", strides, padding, dilation, groups))
 
 
 def conv2d_backward(
@@ -171,15 +171,15 @@ def conv2d_backward(
         >>> dx[0, :, :, 0].tolist(), dw.ravel().tolist(), db.tolist()
         ([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]], [4.0, 4.0, 4.0, 4.0], [4.0])
     """
-    a = _attributes("conv2d_backward", strides, padding, dilation, groups)
-    x_shape, w_shape = _shape(x), _shape(w)
+    a = conv_attributes("conv2d_backward", strides, padding, dilation, groups)
+    x_shape, w_shape = shape_of(x), shape_of(w)
     a["padding"] = window.window_padding(x_shape[1:3], w_shape[:2], a)
     dx = apply(CONV2D_BACKWARD_INPUT, [dy, w, None], {**a, "size": list(x_shape[1:3])})
     dw = apply(CONV2D_BACKWARD_WEIGHT, [dy, x], {**a, "kernel_size": list(w_shape[:2])})
     return dx, dw, bias_backward(dy)
 
 
-def _shape(x: Any) -> tuple[Any, ...]:
+def shape_of(x: Any) -> tuple[Any, ...]:
     import numpy as np
 
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
