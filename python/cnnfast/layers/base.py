@@ -16,9 +16,14 @@ from cnnfast.graph.values import Graph, Node, Shape, Spec, Value, Variable
 _name_counts: Counter[str] = Counter()
 
 
+def snake_case(class_name: str) -> str:
+    """MaxPooling2D -> max_pooling2d."""
+    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+
+
 def unique_name(class_name: str) -> str:
     """Keras' automatic names: conv2d, conv2d_1, ..."""
-    snake = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+    snake = snake_case(class_name)
     count = _name_counts[snake]
     _name_counts[snake] += 1
     return snake if count == 0 else f"{snake}_{count}"
