@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,14 @@ from cnnfast.layers.arguments import arguments_of
 _name_counts: Counter[str] = Counter()
 
 
+def snake_case(class_name: str) -> str:
+    """MaxPooling2D -> max_pooling2d."""
+    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+
+
 def unique_name(class_name: str) -> str:
     """Keras' automatic names: conv2d, conv2d_1, ..."""
-    snake = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+    snake = snake_case(class_name)
     count = _name_counts[snake]
     _name_counts[snake] += 1
     return snake if count == 0 else f"{snake}_{count}"
@@ -28,6 +35,22 @@ def unique_name(class_name: str) -> str:
 def reset_names() -> None:
     """Automatic names start again from the beginning."""
     _name_counts.clear()
+
+
+_initial_values: ContextVar[Callable[[Sequence[int]], np.ndarray] | None] = ContextVar("initial_values", default=None)
+
+
+@contextlib.contextmanager
+def initial_values_from(make: Callable[[Sequence[int]], np.ndarray]) -> Iterator[None]:
+    """Within the block, `make` gives the initial values of all weights instead of their initializers.
+
+    For reading files: the values come from the file, the random generator stays where it is, and `make` may refuse.
+    """
+    token = _initial_values.set(make)
+    try:
+        yield
+    finally:
+        _initial_values.reset(token)
 
 
 class Layer:
@@ -106,7 +129,8 @@ class Layer:
             trainable: False for what training does not change by gradients.
             regularizer: penalty on it that is added to the loss.
         """
-        value = initializers.get(initializer)(tuple(int(d) for d in shape))
+        make = _initial_values.get() or initializers.get(initializer)
+        value = make(tuple(int(d) for d in shape))
         variable = Variable(value, name=f"{self.name}/{name}", trainable=trainable)
         self._weights.append(variable)
         penalty = regularizers.get(regularizer)

@@ -1,0 +1,145 @@
+"""The weights of a model: their names in files, and how they get there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnfast.formats import safetensors_io
+from cnnfast.formats.document import document_of, read_document
+from cnnfast.formats.strict_json import short
+from cnnfast.graph.values import Variable
+from cnnfast.layers.base import Layer, snake_case
+
+WEIGHTS = "weights/"  # begins the names of a file's arrays that are weights
+
+Assignment = list[tuple[Variable, np.ndarray]]
+
+
+def save_weights(model: Layer, path: Any) -> None:
+    """Writes the weights of a model to a .safetensors file, atomically.
+
+    Args:
+        model: built; weights that it shares are written once.
+        path: ends in .safetensors.
+
+    Raises:
+        ValueError: another ending, or a model that has no weights yet.
+        OSError: the file cannot be written; an old one is untouched.
+
+    Example:
+        >>> save_weights(model, "digits.safetensors")
+    """
+    safetensors_io.write(path, weight_arrays(model), document_of("weights"))
+
+
+def load_weights(model: Layer, path: Any) -> None:
+    """Sets the weights of a model from a file that holds exactly these: written by `save_weights`, by `save_model`
+    or as a checkpoint.
+
+    Args:
+        model: built.
+        path: the file.
+
+    Raises:
+        ValueError: not such a file, or weights that are missing, unexpected or of another shape or type; each is
+            named, and no weight has changed.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> load_weights(model, "digits.safetensors")
+    """
+    arrays, _ = read_document(path, ("weights", "model", "checkpoint"))
+    assign(match(f"{path}: weights", arrays_under(WEIGHTS, arrays), named_weights(model)))
+
+
+def weight_arrays(model: Layer) -> dict[str, np.ndarray]:
+    """The weights of a model as a file holds them."""
+    return {WEIGHTS + name: variable.value for name, variable in named_weights(model).items()}
+
+
+def arrays_under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def named_weights(model: Layer) -> dict[str, Variable]:
+    """All weights of a model under names that depend on its structure alone, in the order of `model.weights`.
+
+    Layers are counted by class within what holds them (`conv2d/kernel`, `conv2d_1/kernel`, `sequential/dense/bias`):
+    automatic names go on counting through a process, so that one model made twice bears different ones.
+
+    Raises:
+        ValueError: a layer has no weights yet.
+    """
+    for layer in model.all_layers():
+        if not layer.built:
+            raise ValueError(
+                f"{model.name}: layer {layer.name} has no weights yet; give the model an input shape or call it once"
+            )
+    named: dict[str, Variable] = {}
+    _collect(model, "", named, set())
+    return named
+
+
+def _collect(layer: Layer, prefix: str, named: dict[str, Variable], seen: set[int]) -> None:
+    seen.add(id(layer))
+    own = _numbered((w.name.rsplit("/", 1)[-1], w) for w in layer._weights)
+    named.update((prefix + name, variable) for name, variable in own.items())
+    inside = {id(part): part for part in layer.sublayers() if id(part) not in seen}.values()
+    for name, part in _numbered((snake_case(type(part).__name__), part) for part in inside).items():
+        if id(part) not in seen:  # one of its siblings may hold it too
+            _collect(part, f"{prefix}{name}/", named, seen)
+
+
+def _numbered(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Things by name; a name that is taken gets the first number that makes it free: dense, dense_1, ..."""
+    numbered: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for name, thing in pairs:
+        unique = name
+        while unique in numbered:
+            counts[name] = counts.get(name, 0) + 1
+            unique = f"{name}_{counts[name]}"
+        numbered[unique] = thing
+    return numbered
+
+
+def match(what: str, arrays: Mapping[str, np.ndarray], variables: Mapping[str, Variable]) -> Assignment:
+    """Which array goes into which variable.
+
+    Raises:
+        ValueError: an array is missing, unexpected or of another shape or type; all of them are named.
+    """
+    wrong = [
+        f"{name} has shape {array.shape} and type {array.dtype}, expected {v.shape} and {v.value.dtype}"
+        for name, v in variables.items()
+        if (array := arrays.get(name)) is not None and (array.shape, array.dtype) != (v.shape, v.value.dtype)
+    ]
+    problems = [
+        _listed("missing", [name for name in variables if name not in arrays]),
+        _listed("unexpected", [name for name in arrays if name not in variables]),
+        _listed("different", wrong),
+    ]
+    if any(problems):
+        raise ValueError(f"{what} do not fit the model: {'; '.join(p for p in problems if p)}")
+    return [(variable, arrays[name]) for name, variable in variables.items()]
+
+
+def assign(assignment: Assignment) -> None:
+    """Copies the arrays in. `match` has proven that they fit."""
+    for variable, array in assignment:
+        variable.assign(array)
+
+
+def _listed(kind: str, names: list[str], limit: int = 8) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{kind}: {', '.join(_printable(n) for n in names[:limit])}{more}"
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() and len(name) <= 200 else short(name)
