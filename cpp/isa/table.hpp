@@ -2,6 +2,7 @@
 #include "../kernels/activation.hpp"
 #include "../kernels/conv2d.hpp"
 #include "../kernels/conv2d_depthwise.hpp"
+#include "../kernels/loss.hpp"
 #include "../kernels/matmul.hpp"
 #include "../kernels/optimizer.hpp"
 #include "cnnfast/kernels.hpp"
@@ -15,6 +16,7 @@ static constexpr KernelTable make_table(const char* name) {
       activation_kernels,
       conv2d_kernels,
       conv2d_depthwise_kernels,
+      loss_kernels,
       matmul_kernels,
       optimizer_kernels,
   };

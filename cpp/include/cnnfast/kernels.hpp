@@ -3,6 +3,7 @@
 #include "cnnfast/kernels/activation.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "cnnfast/kernels/conv2d_depthwise.hpp"
+#include "cnnfast/kernels/loss.hpp"
 #include "cnnfast/kernels/matmul.hpp"
 #include "cnnfast/kernels/optimizer.hpp"
 
@@ -13,6 +14,7 @@ struct KernelTable {
   ActivationKernels activation;
   Conv2dKernels conv2d;
   Conv2dDepthwiseKernels conv2d_depthwise;
+  LossKernels loss;
   MatmulKernels matmul;
   OptimizerKernels optimizer;
 };

@@ -7,6 +7,7 @@ void add_activation_steps(StepRegistry& registry);
 void add_conv2d_depthwise_steps(StepRegistry& registry);
 void add_conv2d_steps(StepRegistry& registry);
 void add_dense_steps(StepRegistry& registry);
+void add_loss_steps(StepRegistry& registry);
 void add_optimizer_steps(StepRegistry& registry);
 
 }  // namespace cnnfast

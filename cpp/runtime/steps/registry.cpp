@@ -13,6 +13,7 @@ const StepRegistry& registry() {
     add_conv2d_depthwise_steps(r);
     add_conv2d_steps(r);
     add_dense_steps(r);
+    add_loss_steps(r);
     add_optimizer_steps(r);
     return r;
   }();
