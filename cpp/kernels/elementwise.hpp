@@ -7,34 +7,40 @@ namespace CNNFAST_ISA {
 
 static constexpr std::int64_t kElementwiseBlock = 16384;
 
-// f(begin, lanes) for consecutive vectors; lanes == width but for the last.
+// `lanes` floats at p, most often a whole vector.
+static inline Vec vload_lanes(const float* p, std::int64_t lanes) {
+  return lanes == Vec::width ? vload(p) : vload_first(p, lanes);
+}
+static inline void vstore_lanes(float* p, Vec a, std::int64_t lanes) {
+  lanes == Vec::width ? vstore(p, a) : vstore_first(p, a, lanes);
+}
+
+// f(i, lanes) for the consecutive vectors of [begin, end); lanes == width but for the last.
+template <class F>
+static inline void for_each_vector_in(std::int64_t begin, std::int64_t end, const F& f) {
+  std::int64_t i = begin;
+  for (; i + Vec::width <= end; i += Vec::width) f(i, static_cast<std::int64_t>(Vec::width));
+  if (i < end) f(i, end - i);
+}
+
+// The same for [0, n), on all workers.
 template <class F>
 static inline void for_each_vector(std::int64_t n, const F& f) {
   parallel((n + kElementwiseBlock - 1) / kElementwiseBlock, [&](std::int64_t task, int) {
-    std::int64_t i = task * kElementwiseBlock;
-    const std::int64_t end = i + kElementwiseBlock < n ? i + kElementwiseBlock : n;
-    for (; i + Vec::width <= end; i += Vec::width) f(i, static_cast<std::int64_t>(Vec::width));
-    if (i < end) f(i, end - i);
+    const std::int64_t begin = task * kElementwiseBlock;
+    for_each_vector_in(begin, begin + kElementwiseBlock < n ? begin + kElementwiseBlock : n, f);
   });
 }
 
 // y[i] = f(x[i]), and the same with two inputs; y may be one of them.
 template <class F>
 static inline void map_vectors(std::int64_t n, const float* x, float* y, const F& f) {
-  for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
-    if (lanes == Vec::width)
-      vstore(y + i, f(vload(x + i)));
-    else
-      vstore_first(y + i, f(vload_first(x + i, lanes)), lanes);
-  });
+  for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) { vstore_lanes(y + i, f(vload_lanes(x + i, lanes)), lanes); });
 }
 template <class F>
 static inline void map_vectors(std::int64_t n, const float* a, const float* b, float* y, const F& f) {
   for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
-    if (lanes == Vec::width)
-      vstore(y + i, f(vload(a + i), vload(b + i)));
-    else
-      vstore_first(y + i, f(vload_first(a + i, lanes), vload_first(b + i, lanes)), lanes);
+    vstore_lanes(y + i, f(vload_lanes(a + i, lanes), vload_lanes(b + i, lanes)), lanes);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "cnnfast/kernels/matmul.hpp"
 #include "parallel.hpp"
+#include "row_sums.hpp"
 #include "tile.hpp"
 
 namespace cnnfast {
@@ -91,32 +92,11 @@ static void matmul_multiply(const MatmulShape& shape, MatrixView a, MatrixView b
   });
 }
 
-static constexpr std::int64_t kSumRowsSlices = 32;
-
-static std::int64_t sum_rows_workspace(std::int64_t M, std::int64_t N) { return min_of(kSumRowsSlices, M) * N; }
+static std::int64_t sum_rows_workspace(std::int64_t M, std::int64_t N) { return RowSums(1, M, N).workspace(); }
 
 static void sum_rows(std::int64_t M, std::int64_t N, const float* dy, float* db, float* workspace) {
-  const std::int64_t slices = min_of(kSumRowsSlices, M);
-  parallel(slices, [&](std::int64_t slice, int) {
-    const std::int64_t m0 = slice * M / slices, m1 = (slice + 1) * M / slices;
-    for (std::int64_t k = 0; k < N; k += 4 * Vec::width) {
-      Vec sum[4] = {vzero(), vzero(), vzero(), vzero()};
-      const std::int64_t n = min_of(4 * Vec::width, N - k);
-      for (std::int64_t m = m0; m < m1; ++m)
-        for (int v = 0; v < 4; ++v)
-          if (v * Vec::width < n)
-            sum[v] = sum[v] + vload_first(dy + m * N + k + v * Vec::width, min_of(Vec::width, n - v * Vec::width));
-      for (int v = 0; v < 4; ++v)
-        if (v * Vec::width < n)
-          vstore_first(workspace + slice * N + k + v * Vec::width, sum[v], min_of(Vec::width, n - v * Vec::width));
-    }
-  });
-  for (std::int64_t k = 0; k < N; k += Vec::width) {
-    const std::int64_t n = min_of(Vec::width, N - k);
-    Vec sum = vzero();
-    for (std::int64_t s = 0; s < slices; ++s) sum = sum + vload_first(workspace + s * N + k, n);
-    vstore_first(db + k, sum, n);
-  }
+  sum_rows_of(RowSums(1, M, N), 1.0f, db, workspace,
+              [=](std::int64_t i, std::int64_t lanes) { return vload_lanes(dy + i, lanes); });
 }
 
 static constexpr MatmulKernels matmul_kernels = {matmul_multiply, sum_rows_workspace, sum_rows};
