@@ -3,6 +3,7 @@
 #include "cnnfast/kernels/activation.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "cnnfast/kernels/matmul.hpp"
+#include "cnnfast/kernels/pool2d.hpp"
 
 namespace cnnfast {
 
@@ -11,6 +12,7 @@ struct KernelTable {
   ActivationKernels activation;
   Conv2dKernels conv2d;
   MatmulKernels matmul;
+  Pool2dKernels pool2d;
 };
 
 // Tables built into this binary; null where the compiler's target has no such instruction set.
