@@ -5,21 +5,23 @@
 #include "../kernels/loss.hpp"
 #include "../kernels/matmul.hpp"
 #include "../kernels/optimizer.hpp"
+#include "../kernels/pool2d.hpp"
 #include "cnnfast/kernels.hpp"
 
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
 static constexpr KernelTable make_table(const char* name) {
-  return {
-      name,
-      activation_kernels,
-      conv2d_kernels,
-      conv2d_depthwise_kernels,
-      loss_kernels,
-      matmul_kernels,
-      optimizer_kernels,
-  };
+  KernelTable table{};
+  table.name = name;
+  table.activation = activation_kernels;
+  table.conv2d = conv2d_kernels;
+  table.conv2d_depthwise = conv2d_depthwise_kernels;
+  table.loss = loss_kernels;
+  table.matmul = matmul_kernels;
+  table.optimizer = optimizer_kernels;
+  table.pool2d = pool2d_kernels;
+  return table;
 }
 
 }  // namespace CNNFAST_ISA

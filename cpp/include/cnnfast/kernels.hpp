@@ -6,6 +6,7 @@
 #include "cnnfast/kernels/loss.hpp"
 #include "cnnfast/kernels/matmul.hpp"
 #include "cnnfast/kernels/optimizer.hpp"
+#include "cnnfast/kernels/pool2d.hpp"
 
 namespace cnnfast {
 
@@ -17,6 +18,7 @@ struct KernelTable {
   LossKernels loss;
   MatmulKernels matmul;
   OptimizerKernels optimizer;
+  Pool2dKernels pool2d;
 };
 
 // Tables built into this binary; null where the compiler's target has no such instruction set.

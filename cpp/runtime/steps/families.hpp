@@ -9,5 +9,6 @@ void add_conv2d_steps(StepRegistry& registry);
 void add_dense_steps(StepRegistry& registry);
 void add_loss_steps(StepRegistry& registry);
 void add_optimizer_steps(StepRegistry& registry);
+void add_pool2d_steps(StepRegistry& registry);
 
 }  // namespace cnnfast

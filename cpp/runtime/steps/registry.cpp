@@ -15,6 +15,7 @@ const StepRegistry& registry() {
     add_dense_steps(r);
     add_loss_steps(r);
     add_optimizer_steps(r);
+    add_pool2d_steps(r);
     return r;
   }();
   return all;
