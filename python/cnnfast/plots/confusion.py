@@ -108,7 +108,8 @@ def _print_cells(ax: Axes, image: Any, shown: np.ndarray, percent: bool) -> None
     size = float(np.clip(min(0.42 * cell, 1.25 * cell / longest), 3.5, 12))
     for (row, column), value in np.ndenumerate(shown):
         colour = GREY if value == 0 else _readable_on(image.cmap(image.norm(value)))
-        ax.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=size)
+        text = ax.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=size)
+        text.set_in_layout(False)  # it lies within the axes; measuring thousands of texts takes seconds
 
 
 def _cell_text(value: float, percent: bool) -> str:
