@@ -109,6 +109,15 @@ def test_long_names_stay_apart_and_numbers_stay_in_their_cells(num_classes):
         assert box.x0 >= page.x0 and box.y0 >= page.y0 and box.x1 <= page.x1 and box.y1 <= page.y1
 
 
+def test_a_thousand_classes_are_drawn_without_numbers_and_with_some_labels():
+    figure = plots.confusion_matrix(np.eye(1000, dtype=int), title="")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert not axes.texts and not overlapping(axes.get_yticklabels())
+    assert 50 < len(axes.get_yticks()) < 500
+    assert figure.bbox.width < 2**16
+
+
 def test_a_matrix_is_drawn_on_the_axes_that_are_given():
     figure = Figure()
     left, right = figure.subplots(1, 2)
