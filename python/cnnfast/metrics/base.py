@@ -49,6 +49,8 @@ class Metric:
     def __init__(self, name: str | None = None, dtype: str | None = None):
         if dtype is not None and np.dtype(dtype).kind != "f":
             raise ValueError(f"{type(self).__name__}: dtype must be a floating type or None, came {dtype!r}")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: name must be text or None, came {name!r}")
         self.name = name or snake_case(type(self).__name__)
         self.dtype = dtype
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from cnnfast.checks import classes, numbers
 from cnnfast.metrics.base import Metric, leading_weights, register
 
+_MAX_CLASSES = 10_000  # a matrix of 0.8 GB
 _SUMS = {"true": (1,), "pred": (0,), "all": (0, 1)}  # normalize -> the axes whose sum becomes 1
 
 
@@ -50,9 +51,16 @@ def confusion_matrix(
         raise ValueError(f"{op}: y_true has {len(true)} samples, y_pred {len(pred)}")
     if num_classes is None:
         num_classes = max(true.max() + 1, pred.max() + 1, _columns(y_true), _columns(y_pred))
+    check_num_classes(op, num_classes)
     weights = None if sample_weight is None else leading_weights(op, sample_weight, true.shape)
     cells = np.bincount(true * num_classes + pred, weights, minlength=num_classes**2)
     return normalized(cells.reshape(num_classes, num_classes), normalize)
+
+
+def check_num_classes(op: str, num_classes: int) -> None:
+    """Raise ValueError unless a matrix of so many classes can be made."""
+    if not 1 <= num_classes <= _MAX_CLASSES:
+        raise ValueError(f"{op}: the number of classes must lie in 1 to {_MAX_CLASSES}, came {num_classes}")
 
 
 def check_normalize(op: str, normalize: str | None) -> None:
@@ -112,8 +120,8 @@ class ConfusionMatrix(Metric):
         dtype: str | None = None,
     ):
         check_normalize("ConfusionMatrix", normalize)
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f"ConfusionMatrix: num_classes must be at least 1, came {num_classes}")
+        if num_classes is not None:
+            check_num_classes("ConfusionMatrix", num_classes)
         super().__init__(name, dtype)
         self.num_classes = num_classes
         self.normalize = normalize

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from cnnfast.checks import numbers
 from cnnfast.metrics.base import Metric, leading_weights, paired, register
 
+_MAX_THRESHOLDS = 1_000_000
 _ENDPOINT = 1e-7  # AUC's outer thresholds lie this far outside [0, 1], so that 0 and 1 are inside
 
 
@@ -281,8 +282,8 @@ class AUC(ThresholdMetric):
                 f"AUC: summation_method must be 'interpolation', 'minoring' or 'majoring', "
                 f"came {summation_method!r}"
             )
-        if thresholds is None and num_thresholds < 2:
-            raise ValueError(f"AUC: num_thresholds must be at least 2, came {num_thresholds}")
+        if thresholds is None and not 2 <= num_thresholds <= _MAX_THRESHOLDS:
+            raise ValueError(f"AUC: num_thresholds must lie in 2 to {_MAX_THRESHOLDS}, came {num_thresholds}")
         if num_labels is not None and not multi_label:
             raise ValueError(f"AUC: num_labels={num_labels} needs multi_label=True")
         if label_weights is not None and not (min(label_weights) >= 0 and max(label_weights) > 0):

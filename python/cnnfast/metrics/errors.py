@@ -86,6 +86,11 @@ def _log_probabilities(pred: np.ndarray, from_logits: bool, axis: int) -> np.nda
     return np.log((pred / pred.sum(axis, keepdims=True)).clip(_EPSILON, 1 - _EPSILON))
 
 
+def _check_smoothing(op: str, label_smoothing: float) -> None:
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{op}: label_smoothing must lie in 0 to 1, came {label_smoothing}")
+
+
 @register("mse", "MSE")
 class MeanSquaredError(MeanMetricWrapper):
     """Mean squared error.
@@ -160,6 +165,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
     ):
+        _check_smoothing("BinaryCrossentropy", label_smoothing)
         super().__init__(
             binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
         )
@@ -185,6 +191,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0.0,
         axis: int = -1,
     ):
+        _check_smoothing("CategoricalCrossentropy", label_smoothing)
         super().__init__(
             categorical_crossentropy,
             name,

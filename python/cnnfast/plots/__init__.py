@@ -1,7 +1,7 @@
 """Pictures of results: `confusion_matrix`, `curves`, `image_grid`, `misclassified`.
 
-Every function returns a `matplotlib.figure.Figure`, for ``figure.savefig("name.png")`` or to be shown
-by a notebook; given something to draw on, that figure. Nothing touches pyplot, opens a window, needs a screen.
+Every function returns a `matplotlib.figure.Figure`, to be saved with ``figure.savefig("name.png")`` or shown
+by a notebook; given something to draw on, that figure. Nothing uses pyplot, opens a window or needs a screen.
 Matplotlib is imported when a function is called, not before. The colours can be told apart by people who see
 colours differently: one scale from light to dark, and the palette of Okabe and Ito (2008).
 """

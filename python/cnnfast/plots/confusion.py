@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MAX_SIDE = 40.0  # inches of the matrix; the pixels of a figure are limited
+_SMALLEST_TEXT = 3.5  # points
 _SHARES = {
     "true": "share of the true class",
     "pred": "share of the predicted class",
@@ -89,7 +91,13 @@ def _matrix(op: str, data: Any, class_names: Sequence[str] | None) -> np.ndarray
 
 
 def _cell_inches(num_classes: int) -> float:
-    return float(np.clip(6.5 / num_classes, 0.36, 0.8))
+    return float(min(np.clip(6.5 / num_classes, 0.36, 0.8), _MAX_SIDE / num_classes))
+
+
+def _cell_points(ax: Axes, num_classes: int) -> float:
+    """Side of a cell, in points."""
+    extent = ax.get_window_extent()
+    return float(min(extent.width, extent.height) / ax.figure.dpi * 72 / num_classes)
 
 
 def _heading(counts: np.ndarray) -> str:
@@ -100,15 +108,20 @@ def _heading(counts: np.ndarray) -> str:
 
 
 def _print_cells(ax: Axes, image: Any, shown: np.ndarray, percent: bool) -> None:
-    """Numbers in black or white, whichever stands out more; zeros faint, so that errors catch the eye."""
+    """Numbers in black or white, whichever stands out more; zeros faint, so that errors catch the eye.
+
+    Where numbers would be too small to read, the colours speak alone.
+    """
     texts = [[_cell_text(value, percent) for value in row] for row in shown]
     longest = max(len(text) for row in texts for text in row)
-    extent = ax.get_window_extent()
-    cell = min(extent.width, extent.height) / ax.figure.dpi * 72 / len(shown)
-    size = float(np.clip(min(0.42 * cell, 1.25 * cell / longest), 3.5, 12))
+    cell = _cell_points(ax, len(shown))
+    size = min(0.42 * cell, 1.25 * cell / longest, 12)
+    if size < _SMALLEST_TEXT:
+        return
     for (row, column), value in np.ndenumerate(shown):
         colour = GREY if value == 0 else _readable_on(image.cmap(image.norm(value)))
-        ax.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=size)
+        text = ax.text(column, row, texts[row][column], ha="center", va="center", color=colour, fontsize=size)
+        text.set_in_layout(False)  # it lies within the axes; measuring thousands of texts takes seconds
 
 
 def _cell_text(value: float, percent: bool) -> str:
@@ -124,17 +137,20 @@ def _readable_on(colour: tuple[float, ...]) -> str:
 
 
 def _label_axes(ax: Axes, labels: list[str]) -> None:
-    ticks = range(len(labels))
-    ax.set_xticks(ticks, labels)
-    ax.set_yticks(ticks, labels)
-    ax.tick_params(length=0, labelsize=float(np.clip(240 / len(labels), 8, 10)))
+    size = float(np.clip(240 / len(labels), 8, 10))
+    step = int(np.ceil(size / _cell_points(ax, len(labels))))  # every class has a label while there is room
+    ticks = range(0, len(labels), step)
+    ax.set_xticks(ticks, labels[::step])
+    ax.set_yticks(ticks, labels[::step])
+    ax.tick_params(length=0, labelsize=size)
     if max(map(len, labels)) > 3:
         for label in ax.get_xticklabels():
             label.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
     ax.spines[:].set_visible(False)
-    ax.set_xticks(np.arange(0.5, len(labels) - 1), minor=True)
-    ax.set_yticks(np.arange(0.5, len(labels) - 1), minor=True)
-    ax.grid(which="minor", color="white", linewidth=1)
+    if step == 1:
+        ax.set_xticks(np.arange(0.5, len(labels) - 1), minor=True)
+        ax.set_yticks(np.arange(0.5, len(labels) - 1), minor=True)
+        ax.grid(which="minor", color="white", linewidth=1)
     ax.tick_params(which="minor", length=0)

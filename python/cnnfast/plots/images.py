@@ -57,6 +57,8 @@ def image_grid(
     true = None if labels is None else _classes(op, "labels", labels, len(pixels))
     chosen = None if predictions is None else _classes(op, "predictions", predictions, len(pixels))
     sure = _confidence(predictions)
+    if columns is not None and columns < 1:
+        raise ValueError(f"{op}: columns must be at least 1, came {columns}")
     columns = min(columns or _default_columns(len(pixels)), len(pixels))
     rows = -(-len(pixels) // columns)
     cell = float(np.clip(9 / columns, 0.8, 1.6))
