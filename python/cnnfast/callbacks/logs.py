@@ -149,7 +149,7 @@ class CSVLogger(Callback):
     def _columns(self, logs: Logs) -> list[str]:
         """Sorted names, with those of the validation even if it happens in later epochs only."""
         keys = sorted(logs)
-        if self.model.validates and not any(key.startswith("val_") for key in keys):
+        if self.model.fit_loop.validates and not any(key.startswith("val_") for key in keys):
             keys += [f"val_{key}" for key in keys if key != "learning_rate"]
         return keys
 

@@ -49,7 +49,7 @@ class MonitorCallback(Callback):
     def _falls(self) -> bool:
         if self.mode == "auto":
             name = self.monitor.removeprefix("val_")
-            direction = self.model.metric_direction(name)
+            direction = self.model.fit_loop.direction(name)
             if direction is None:
                 raise ValueError(
                     f"{type(self).__name__}: it is not known whether {self.monitor!r} should fall or rise; "

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnfast.callbacks.base import Callback, Logs
 from cnnfast.callbacks.monitor import MonitorCallback
-from cnnfast.training.sources import at_least_one
+from cnnfast.training.sources import whole_number
 
 
 class _SaveFrequency:
@@ -17,7 +17,7 @@ class _SaveFrequency:
     def __init__(self, op: str, save_freq: str | int):
         if isinstance(save_freq, str) and save_freq != "epoch":
             raise ValueError(f"{op}: save_freq must be 'epoch' or a number of batches, got {save_freq!r}")
-        self.batches = None if isinstance(save_freq, str) else at_least_one(op, "save_freq", save_freq)
+        self.batches = None if isinstance(save_freq, str) else whole_number(op, "save_freq", save_freq)
         self.seen = 0
 
     @property

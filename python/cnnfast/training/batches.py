@@ -28,6 +28,11 @@ class Batch:
         weights = [None if w is None else w[samples] for w in self.weights]
         return Batch([x[samples] for x in self.xs], ys, weights)
 
+    def structure(self) -> tuple[Any, Any, Any]:
+        """x, y and sample_weight as a user would pass them."""
+        weighs = any(w is not None for w in self.weights)
+        return self.xs, self.ys, self.weights if weighs else None
+
 
 @dataclass(frozen=True)
 class Names:

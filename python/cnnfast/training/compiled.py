@@ -25,10 +25,10 @@ class Compiled:
         self._metrics = (metrics, weighted_metrics)
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
-        self.running: RunningResults | None = None
+        self.needs_targets = False
 
-    def connect(self, names: Sequence[str]) -> None:
-        """Takes note of the outputs' names.
+    def connect(self, names: Sequence[str]) -> RunningResults:
+        """Takes note of the outputs' names; what follows the results under them.
 
         Raises:
             ValueError: a name that no output has, or a list of the wrong length.
@@ -41,7 +41,8 @@ class Compiled:
             [_as_list(m) for m in per_output(what, given, names, lists=True)]
             for what, given in zip(("metrics", "weighted_metrics"), self._metrics, strict=True)
         )
-        self.running = RunningResults(names, self.losses, plain, weighted)
+        self.needs_targets = any([*self.losses, *plain, *weighted])
+        return RunningResults(names, self.losses, plain, weighted)
 
 
 class RunningResults:

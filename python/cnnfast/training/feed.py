@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnfast import random
 from cnnfast.training.batches import Batch
-from cnnfast.training.sources import Source, at_least_one
+from cnnfast.training.sources import Source, whole_number
 
 
 class Feed:
@@ -30,7 +30,7 @@ class Feed:
 
     def __init__(self, op: str, source: Source, steps: int | None = None):
         self._op, self._source = op, source
-        self._wanted = None if steps is None else at_least_one(op, "steps", steps)
+        self._wanted = None if steps is None else whole_number(op, "steps", steps)
         self.steps = source.num_batches if self._wanted is None else self._wanted
         self.step = 0
         self.exhausted = False

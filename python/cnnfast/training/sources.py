@@ -30,10 +30,12 @@ class Source(ABC):
     Attributes:
         num_batches: batches of a pass, None if only its end will tell.
         repeatable: whether there is more than one pass.
+        sample: a small batch to look at, None if one could not be had without side effects.
     """
 
     num_batches: int | None = None
     repeatable = True
+    sample: Batch | None = None
 
     @abstractmethod
     def begin(self, skip: int = 0) -> Iterator[Batch]:
@@ -51,11 +53,12 @@ class ArraySource(Source):
 
     def __init__(self, op: str, data: Batch, batch_size: int | None = None, shuffle: bool | str = False):
         self._data = data
-        self._batch_size = at_least_one(op, "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
+        self._batch_size = whole_number(op, "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if not isinstance(shuffle, bool) and shuffle != "batch":
             raise ValueError(f"{op}: shuffle must be True, False or 'batch', got {shuffle!r}")
         self._shuffle = shuffle
         self.num_batches = math.ceil(data.size / self._batch_size)
+        self.sample = data.part(slice(0, 1))
 
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         size, count = self._batch_size, self._data.size
@@ -163,8 +166,8 @@ def is_arrays(x: Any) -> bool:
     return isinstance(x, (list, tuple, Mapping)) or hasattr(x, "__array__")
 
 
-def split_validation(op: str, data: tuple[Any, Any, Any], fraction: float, names: Names) -> tuple[Batch, Batch]:
-    """Cuts the last `fraction` of the samples off, before anything is shuffled.
+def split_validation(op: str, data: tuple[Any, Any, Any], fraction: float, names: Names) -> tuple[Any, Any]:
+    """Cuts the last `fraction` of the samples off, before anything is shuffled: (x, y, sample_weight) of both parts.
 
     Raises:
         TypeError: the data are no arrays. ValueError: the fraction leaves nothing on one of the sides.
@@ -180,15 +183,15 @@ def split_validation(op: str, data: tuple[Any, Any, Any], fraction: float, names
             f"{op}: validation_split={fraction} of {whole.size} samples leaves {kept} to train on and "
             f"{whole.size - kept} to validate on"
         )
-    return whole.part(slice(0, kept)), whole.part(slice(kept, None))
+    return whole.part(slice(0, kept)).structure(), whole.part(slice(kept, None)).structure()
 
 
-def at_least_one(op: str, what: str, value: Any) -> int:
-    """`value` as an int. TypeError if it is no whole number, ValueError if it is less than 1."""
+def whole_number(op: str, what: str, value: Any, least: int = 1) -> int:
+    """`value` as an int. TypeError if it is no whole number, ValueError if it is less than `least`."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{op}: {what} must be a whole number, got {value!r}") from None
-    if number < 1:
-        raise ValueError(f"{op}: {what} must be at least 1, got {number}")
+    if number < least:
+        raise ValueError(f"{op}: {what} must be at least {least}, got {number}")
     return number
