@@ -11,15 +11,15 @@ Logs = dict[str, Any]
 class Callback:
     """Base of all callbacks: every hook does nothing until a subclass says otherwise.
 
-    `logs` holds results by name; what a callback adds to the logs of `on_epoch_end` reaches the callbacks after it and
-    the history. Numbers of epochs and batches begin at 0.
+    `logs` holds results by name; what a callback adds to the logs of `on_epoch_end` reaches the callbacks
+    after it and the history. Numbers of epochs and batches begin at 0.
 
     Attributes:
         model: the model that trains; set `model.stop_training = True` to stop.
         params: `verbose`, `epochs` and `steps` (batches of an epoch, None if unknown).
         comes_last: called after all callbacks without it, whatever the order in the list.
-        accepts_non_finite_loss: handles a NaN or infinite loss in `on_train_batch_end`; without such a callback
-            `fit` raises `NonFiniteLoss`.
+        accepts_non_finite_loss: handles a NaN or infinite loss in `on_train_batch_end`; without such a
+            callback `fit` raises `NonFiniteLoss`.
 
     Example:
         >>> class Names(Callback):

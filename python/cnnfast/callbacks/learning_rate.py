@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnfast.callbacks.base import Callback, Logs
-from cnnfast.callbacks.monitor import MonitorCallback, current_learning_rate
+from cnnfast.callbacks.monitor import MonitorCallback, get_learning_rate, set_learning_rate
 
 
 class LearningRateScheduler(Callback):
     """Sets the learning rate before each epoch; it is in the logs as `learning_rate`.
 
     Args:
-        schedule: function of the epoch, or of the epoch and the current learning rate, that gives the new one.
+        schedule: function of the epoch, or of the epoch and the current learning rate, that gives the new
+            one.
         verbose: 1 prints each change.
 
     Raises:
@@ -32,16 +33,20 @@ class LearningRateScheduler(Callback):
         self._takes_rate = _positional_arguments(schedule) != 1
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = self.schedule(epoch, current_learning_rate(self.model)) if self._takes_rate else self.schedule(epoch)
+        rate = (
+            self.schedule(epoch, get_learning_rate(self.model)) if self._takes_rate else self.schedule(epoch)
+        )
         if isinstance(rate, (str, bool)) or not hasattr(rate, "__float__") or not math.isfinite(rate):
-            raise ValueError(f"LearningRateScheduler: the schedule must give a finite number, epoch {epoch} gave {rate!r}")
-        self.model.optimizer.learning_rate = float(rate)
+            raise ValueError(
+                f"LearningRateScheduler: the schedule must give a finite number, epoch {epoch} gave {rate!r}"
+            )
+        set_learning_rate(self.model, float(rate))
         if self.verbose:
             print(f"\nEpoch {epoch + 1}: learning rate {float(rate):.6g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = current_learning_rate(self.model)
+            logs["learning_rate"] = get_learning_rate(self.model)
 
 
 def _positional_arguments(function: Callable[..., Any]) -> int:
@@ -102,7 +107,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = current_learning_rate(self.model)
+            logs["learning_rate"] = get_learning_rate(self.model)
         current = self.watched(logs)
         if current is None:
             return
@@ -118,11 +123,11 @@ class ReduceLROnPlateau(MonitorCallback):
                 self._reduce(epoch)
 
     def _reduce(self, epoch: int) -> None:
-        old = current_learning_rate(self.model)
+        old = get_learning_rate(self.model)
         if old <= self.min_lr:
             return
         new = max(old * self.factor, self.min_lr)
-        self.model.optimizer.learning_rate = new
+        set_learning_rate(self.model, new)
         self._say(self.verbose, epoch, f"learning rate lowered to {new:.6g}")
         self.cooldown_counter = self.cooldown
         self.wait = 0

@@ -45,8 +45,8 @@ class History(Callback):
 class ProgbarLogger(Callback):
     """Prints the progress of `fit`, `evaluate` and `predict`; added by them unless `verbose=0`.
 
-    `verbose=1` draws a bar that moves, on a terminal; `verbose=2`, or an output that is no terminal, prints one plain
-    line for each epoch.
+    `verbose=1` draws a bar that moves, on a terminal; `verbose=2`, or an output that is no terminal, prints
+    one plain line for each epoch.
     """
 
     def __init__(self) -> None:
@@ -114,8 +114,8 @@ class ProgbarLogger(Callback):
 class CSVLogger(Callback):
     """Writes the results of each epoch as a line of a CSV file.
 
-    The columns are `epoch` and the names of the first epoch's results, in alphabetical order; what an epoch lacks is
-    written as NA. The file is whole and closed after each epoch.
+    The columns are `epoch` and the names of the first epoch's results, in alphabetical order; what an epoch
+    lacks is written as NA. The file is whole and closed after each epoch.
 
     Args:
         filename: the file.

@@ -34,12 +34,14 @@ class MonitorCallback(Callback):
         value = (logs or {}).get(self.monitor)
         if value is None:
             names = ", ".join(logs or {})
-            warnings.warn(f"{type(self).__name__}: there is no {self.monitor!r} in the logs: {names}", stacklevel=3)
+            warnings.warn(
+                f"{type(self).__name__}: there is no {self.monitor!r} in the logs: {names}", stacklevel=3
+            )
             return None
         return float(value)
 
     def improves(self, value: float, best: float | None) -> bool:
-        """Whether `value` is better than `best` by more than `min_delta`. NaN is never better, any number beats None."""
+        """Whether `value` is better than `best` by more than `min_delta`; NaN never, any number than None."""
         if math.isnan(value):
             return False
         if best is None or math.isnan(best):
@@ -64,6 +66,16 @@ class MonitorCallback(Callback):
             print(f"\nEpoch {epoch + 1}: {text}")
 
 
-def current_learning_rate(model: Any) -> float:
+def get_learning_rate(model: Any) -> float:
     """The learning rate that the optimizer uses now."""
     return float(model.optimizer.learning_rate)
+
+
+def set_learning_rate(model: Any, rate: float) -> None:
+    """Sets it. TypeError if the optimizer follows a schedule, which would be lost."""
+    if model.optimizer.schedule is not None:
+        raise TypeError(
+            f"callbacks: the learning rate follows {model.optimizer.schedule!r} and cannot be set; "
+            "give the optimizer a number"
+        )
+    model.optimizer.learning_rate = rate

@@ -36,8 +36,8 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, while it trains.
 
     Args:
-        filepath: ends in .safetensors and may name results and the epoch (from 1) as `str.format` does, and the batch
-            if `save_freq` is a number.
+        filepath: ends in .safetensors and may name results and the epoch (from 1) as `str.format` does, and
+            the batch if `save_freq` is a number.
         monitor: the result that `save_best_only` watches.
         verbose: 1 prints each saving.
         save_best_only: save only when the result is the best so far.
@@ -102,8 +102,9 @@ class ModelCheckpoint(MonitorCallback):
         try:
             return Path(self.filepath.format(epoch=self._epoch + 1, **numbers, **logs))
         except (KeyError, IndexError, ValueError, TypeError) as error:
+            known = sorted([*numbers, *logs, "epoch"])
             raise ValueError(
-                f"ModelCheckpoint: {self.filepath!r} cannot be filled in with {sorted([*numbers, *logs, 'epoch'])}: {error}"
+                f"ModelCheckpoint: {self.filepath!r} cannot be filled in with {known}: {error!r}"
             ) from error
 
     def get_state(self) -> dict[str, Any]:
@@ -116,9 +117,10 @@ class ModelCheckpoint(MonitorCallback):
 class BackupAndRestore(Callback):
     """Keeps a checkpoint, so that the same call of `fit` after an interruption goes on where training was.
 
-    The checkpoint holds weights, the optimizer's state, the random state, the place in the data, and the states of the
-    other callbacks (`Callback.get_state`). The resumed training then gives, bit for bit, what it would have given
-    without the interruption, if the data do: arrays, and data sets whose batches depend on their number alone. A
+    The checkpoint holds weights, the optimizer's state, the random state, the place in the data, and the
+    states of the other callbacks (`Callback.get_state`). The resumed training then gives, bit for bit, what
+    it would have given without the interruption, if the data do: arrays, and data sets whose batches depend
+        on their number alone. A
     generator starts from its beginning.
 
     Args:

@@ -12,7 +12,8 @@ from cnnfast.callbacks.monitor import MonitorCallback
 
 
 class EarlyStopping(MonitorCallback):
-    """Stops training when a result has not improved for a while (Prechelt 1998, "Early Stopping - But When?").
+    """Stops training when a result has not improved for a while (Prechelt 1998, "Early Stopping - But
+    When?").
 
     Args:
         monitor: the result to watch.

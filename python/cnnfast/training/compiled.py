@@ -15,8 +15,8 @@ from cnnfast.metrics import Mean, Metric
 class Compiled:
     """Losses and metrics of a compiled model.
 
-    The arguments are those of `compile`. Names of losses are looked up at once; what depends on the outputs waits for
-    `connect`, and the form of "accuracy" for the first batch.
+    The arguments are those of `compile`. Names of losses are looked up at once; what depends on the outputs
+    waits for `connect`, and the form of "accuracy" for the first batch.
     """
 
     def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any):
@@ -26,6 +26,10 @@ class Compiled:
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
         self.needs_targets = False
+
+    def without_metrics(self) -> Compiled:
+        """The same losses, not connected yet."""
+        return Compiled(self._loss, self._loss_weights, None, None)
 
     def connect(self, names: Sequence[str]) -> RunningResults:
         """Takes note of the outputs' names; what follows the results under them.
@@ -70,7 +74,9 @@ class RunningResults:
         self._total = Mean(name="loss")
         self._parts: dict[int, Mean] = {}
         if sum(loss is not None for loss in losses) > 1:
-            self._parts = {i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None}
+            self._parts = {
+                i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None
+            }
         self._metrics: list[tuple[str, int, bool, Metric]] | None = None
         self._pending_state: Sequence[Mapping[str, Any]] | None = None
         if not any(isinstance(m, str) for wanted in self._wanted for m, _ in wanted):
@@ -78,16 +84,16 @@ class RunningResults:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics in the order of `compile`, without the losses; empty before "accuracy" has found its form."""
+        """The metrics in the order of `compile`; empty before "accuracy" has found its form."""
         return [metric for _, _, _, metric in self._metrics or []]
 
     @property
     def names(self) -> list[str]:
-        """The names of all results: the loss, the losses of the outputs, the metrics in the order of `compile`."""
+        """The names of the loss, the losses of the outputs, and the metrics in the order of `compile`."""
         return ["loss", *(m.name for m in self._parts.values()), *(name for name, *_ in self._metrics or [])]
 
     def direction(self, name: str) -> str | None:
-        """"up" or "down": in which direction the result of that name is better; None if unknown."""
+        """ "up" or "down": in which direction the result of that name is better; None if unknown."""
         if name == "loss" or name.endswith("_loss"):
             return "down"
         return next((metric.direction for n, _, _, metric in self._metrics or [] if n == name), None)
@@ -104,7 +110,10 @@ class RunningResults:
             mean.update_state(parts[i], size)
 
     def add_predictions(
-        self, ys: Sequence[np.ndarray], predictions: Sequence[np.ndarray], weights: Sequence[np.ndarray | None]
+        self,
+        ys: Sequence[np.ndarray],
+        predictions: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray | None],
     ) -> None:
         """Updates the metrics with a batch."""
         if self._metrics is None:
@@ -120,7 +129,10 @@ class RunningResults:
 
     def get_state(self) -> list[dict[str, Any]]:
         """The numbers and arrays inside the means and metrics."""
-        return [{k: v for k, v in vars(metric).items() if isinstance(v, (float, np.ndarray))} for metric in self._all()]
+        return [
+            {k: v for k, v in vars(metric).items() if isinstance(v, (float, np.ndarray))}
+            for metric in self._all()
+        ]
 
     def set_state(self, state: Sequence[Mapping[str, Any]]) -> None:
         """Puts back what `get_state` gave, as soon as all metrics have found their form."""
@@ -148,7 +160,9 @@ class RunningResults:
         names = [name for name, *_ in found]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"compile: metrics must have different names, {names.count(name)} are called {name!r}")
+                raise ValueError(
+                    f"compile: metrics must have different names, {names.count(name)} are called {name!r}"
+                )
         self._metrics = found
         if self._pending_state is not None:
             state, self._pending_state = self._pending_state, None
@@ -177,14 +191,18 @@ def per_output(what: str, given: Any, names: Sequence[str], lists: bool = False)
     if isinstance(given, Mapping) and not {"class_name", "config"} <= given.keys():
         unknown = sorted(set(given) - set(names))
         if unknown:
-            raise ValueError(f"compile: {what} has no output named {unknown[0]!r}; the outputs are {list(names)}")
+            raise ValueError(
+                f"compile: {what} has no output named {unknown[0]!r}; the outputs are {list(names)}"
+            )
         return [given.get(name) for name in names]
     nested = isinstance(given, (list, tuple)) and all(isinstance(g, (list, tuple)) for g in given)
     if len(names) == 1 and (not isinstance(given, (list, tuple)) or (lists and not nested)):
         return [given]
     if not isinstance(given, (list, tuple)) or len(given) != len(names):
         count = len(given) if isinstance(given, (list, tuple)) else 1
-        raise ValueError(f"compile: {what} expects {len(names)} entries, one for each of {list(names)}, got {count}")
+        raise ValueError(
+            f"compile: {what} expects {len(names)} entries, one for each of {list(names)}, got {count}"
+        )
     return list(given)
 
 
@@ -210,4 +228,3 @@ def _plain(result: Any) -> Any:
 
 def _is_state(value: Any) -> bool:
     return isinstance(value, (float, np.ndarray))
-

@@ -14,8 +14,8 @@ from cnnfast.training.sources import Source, whole_number
 class Feed:
     """Cuts the passes of a source into epochs.
 
-    Without `steps` an epoch is one pass. With it an epoch has that many batches and goes on where the one before
-    stopped; a source that can be repeated starts again when it is used up.
+    Without `steps` an epoch is one pass. With it an epoch has that many batches and goes on where the one
+    before stopped; a source that can be repeated starts again when it is used up.
 
     Args:
         op: for messages, as `fit`.
@@ -104,5 +104,6 @@ class Feed:
         self.exhausted = True
         if self._wanted is not None:
             warnings.warn(
-                f"{self._op}: the data ended after {self.step} of {self._wanted} batches of this epoch", stacklevel=6
+                f"{self._op}: the data ended after {self.step} of {self._wanted} batches of this epoch",
+                stacklevel=6,
             )

@@ -1,8 +1,7 @@
-"""The loops inside `fit`, `evaluate` and `predict`: steps of the engine, results, callbacks in Keras' order."""
+"""The loops inside `fit`, `evaluate` and `predict`: steps, results, and callbacks in Keras' order."""
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import warnings
 from collections.abc import Container
@@ -35,7 +34,9 @@ class Validation:
             try:
                 freq = operator.index(freq)
             except TypeError:
-                raise TypeError(f"fit: validation_freq must be a whole number or a list, got {freq!r}") from None
+                raise TypeError(
+                    f"fit: validation_freq must be a whole number or a list, got {freq!r}"
+                ) from None
             if freq < 1:
                 raise ValueError(f"fit: validation_freq must be at least 1, got {freq}")
         self.feed = feed
@@ -81,7 +82,8 @@ class FitLoop:
             logs = self._run_epoch()
             if self._feed.exhausted and self.epoch < self._epochs:
                 warnings.warn(
-                    f"fit: the data ended in epoch {self.epoch} of {self._epochs}; training stops", stacklevel=3
+                    f"fit: the data ended in epoch {self.epoch} of {self._epochs}; training stops",
+                    stacklevel=3,
                 )
                 break
         self._callbacks.on_train_end(logs)
@@ -115,7 +117,7 @@ class FitLoop:
         return self._stepper.results()
 
     def direction(self, name: str) -> str | None:
-        """"up" or "down": in which direction a result is better; None if it is not known."""
+        """ "up" or "down": in which direction a result is better; None if it is not known."""
         return self._stepper.direction(name)
 
     # Interruption
@@ -144,7 +146,7 @@ class FitLoop:
         epoch, extra, arrays = load_checkpoint(path, self._model)
         try:
             state = unpack(extra, arrays)
-            with contextlib.suppress(TypeError):  # a schedule knows the rate from the number of steps
+            if self._model.optimizer.schedule is None:  # which knows the rate from the number of steps
                 self._model.optimizer.learning_rate = float(state["learning_rate"])
             self._feed.set_state(state["feed"])
             self._stepper.set_state(state["results"])

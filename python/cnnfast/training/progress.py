@@ -1,4 +1,4 @@
-"""The progress bar, in Keras' layout: `79/79 ━━━━━━━━━━━━━━━━━━━━ 2s 25ms/step - accuracy: 0.9 - loss: 0.3`."""
+"""The progress bar, in Keras' layout: `79/79 ━━━━━━━━━━━━━━━━━━━━ 2s 25ms/step - loss: 0.3`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _BOLD, _GREEN, _GREY, _RESET = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 class ProgressBar:
     """Shows how far a loop is.
 
-    On a terminal (or in a notebook) one line is drawn again and again, with the time that is left. Elsewhere, and with
-    `live=False`, one plain line is printed at the end.
+    On a terminal (or in a notebook) one line is drawn again and again, with the time that is left. Elsewhere,
+    and with `live=False`, one plain line is printed at the end.
 
     Args:
         total: number of steps, None if unknown.
@@ -77,7 +77,10 @@ class ProgressBar:
         """The time that is left (or has passed, if the number of steps is unknown) and the time of a step."""
         begin, steps = self._start, step
         if step > 1 and self._first_step_end is not None:
-            begin, steps = self._first_step_end, step - 1  # the first step builds Programs: no measure for others
+            begin, steps = (
+                self._first_step_end,
+                step - 1,
+            )  # the first step builds Programs: no measure for others
         per_step = (now - begin) / max(steps, 1)
         shown = now - self._start if self._total is None else per_step * max(self._total - step, 0)
         return f"{self._bold(format_duration(shown))} {format_step_time(per_step)}"

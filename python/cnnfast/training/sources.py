@@ -1,7 +1,8 @@
 """Where batches come from: arrays in memory, data sets that make a batch at a time, generators.
 
-A source gives its batches in passes. What is random in a pass (the order) is drawn when the pass begins, so a pass can
-be entered again in the middle: put the random generator into the state it had, begin the pass, skip what was done.
+A source gives its batches in passes. What is random in a pass (the order) is drawn when the pass begins, so a
+pass can be entered again in the middle: put the random generator into the state it had, begin the pass, skip
+    what was done.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
@@ -53,7 +54,9 @@ class ArraySource(Source):
 
     def __init__(self, op: str, data: Batch, batch_size: int | None = None, shuffle: bool | str = False):
         self._data = data
-        self._batch_size = whole_number(op, "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
+        self._batch_size = whole_number(
+            op, "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        )
         if not isinstance(shuffle, bool) and shuffle != "batch":
             raise ValueError(f"{op}: shuffle must be True, False or 'batch', got {shuffle!r}")
         self._shuffle = shuffle
@@ -79,13 +82,20 @@ class DatasetSource(Source):
     """
 
     def __init__(
-        self, op: str, dataset: PyDataset, names: Names, class_weight: Mapping[int, float] | None, shuffle: bool
+        self,
+        op: str,
+        dataset: PyDataset,
+        names: Names,
+        class_weight: Mapping[int, float] | None,
+        shuffle: bool,
     ):
         self._op, self._dataset, self._names, self._class_weight = op, dataset, names, class_weight
         self._shuffle = shuffle
         self.num_batches = len(dataset)
         if self.num_batches < 1:
-            raise ValueError(f"{op}: there are no batches: len({type(dataset).__name__}) is {self.num_batches}")
+            raise ValueError(
+                f"{op}: there are no batches: len({type(dataset).__name__}) is {self.num_batches}"
+            )
 
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         count = len(self._dataset)
@@ -119,12 +129,12 @@ class DatasetSource(Source):
 
 
 class IterableSource(Source):
-    """Anything that yields batches: a generator, which has one pass, or an object that can be iterated anew."""
+    """Anything that yields batches: a generator, which has one pass, or what can be iterated anew."""
 
     def __init__(self, op: str, data: Iterable[Any], names: Names, class_weight: Mapping[int, float] | None):
         self._op, self._data, self._names, self._class_weight = op, data, names, class_weight
         self.repeatable = iter(data) is not data
-        self.num_batches = len(data) if self.repeatable and hasattr(data, "__len__") else None
+        self.num_batches = len(data) if self.repeatable and isinstance(data, Sized) else None
 
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         data = islice(iter(self._data), skip, None)
@@ -167,13 +177,16 @@ def is_arrays(x: Any) -> bool:
 
 
 def split_validation(op: str, data: tuple[Any, Any, Any], fraction: float, names: Names) -> tuple[Any, Any]:
-    """Cuts the last `fraction` of the samples off, before anything is shuffled: (x, y, sample_weight) of both parts.
+    """Cuts the last `fraction` of the samples off, before anything is shuffled: (x, y, sample_weight) of both
+    parts.
 
     Raises:
         TypeError: the data are no arrays. ValueError: the fraction leaves nothing on one of the sides.
     """
     if not is_arrays(data[0]):
-        raise TypeError(f"{op}: validation_split needs arrays, x is a {type(data[0]).__name__}; use validation_data")
+        raise TypeError(
+            f"{op}: validation_split needs arrays, x is a {type(data[0]).__name__}; use validation_data"
+        )
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"{op}: validation_split must lie between 0 and 1, got {fraction}")
     whole = make_batch(op, data, names)

@@ -17,18 +17,19 @@ StepResult = tuple[float, list[float], list[np.ndarray]]
 class StepEngine(Protocol):
     """What computes the steps of a model.
 
-    `xs`, `ys` and `weights` have one entry for each input or output; a target is None where there is no loss, a weight
-    is None where nothing is weighed. Each call is one step, whatever the size of its batch.
+    `xs`, `ys` and `weights` have one entry for each input or output; a target is None where there is no loss,
+    a weight is None where nothing is weighed. Each call is one step, whatever the size of its batch.
     """
 
     def set_loss(self, losses: Sequence[Loss | None], weights: Sequence[float], optimizer: Any) -> None:
-        """Losses and their weights per output, and the optimizer; told before the first step and when they change."""
+        """Losses and their weights per output, and the optimizer; told before steps and when they change."""
 
     def output_shapes(self, xs: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
         """The outputs' shapes for such inputs; builds the model if it is not built yet."""
 
     def train(self, xs: Sequence[np.ndarray], ys: Sequence[Any], weights: Sequence[Any]) -> StepResult:
-        """Total loss (penalties included), losses per output and predictions, all before the update that it makes.
+        """Total loss (penalties included), losses per output and predictions, all before the update that it
+        makes.
 
         Raises `NonFiniteLoss`, with nothing updated, if the total loss is NaN or infinite.
         """
@@ -51,16 +52,21 @@ class Stepper:
     """
 
     def __init__(
-        self, engine: StepEngine, optimizer: Any, compiled: Compiled, output_names: Callable[[], Sequence[str]]
+        self,
+        engine: StepEngine,
+        optimizer: Any,
+        compiled: Compiled,
+        output_names: Callable[[], Sequence[str]],
     ):
-        self._engine, self._optimizer, self._compiled = engine, optimizer, compiled
+        self.optimizer = optimizer
+        self._engine, self._compiled = engine, compiled
         self._output_names = output_names
         self._running: RunningResults | None = None
         if output_names():
             self._connect(output_names())
 
     def connect(self, batch: Batch) -> RunningResults:
-        """Finds out, from inputs like those of `batch`, what the model's outputs are, if it is not known yet."""
+        """Finds out, from inputs like those of `batch`, what the outputs are, if it is not known yet."""
         if self._running is None:
             count = len(self._engine.output_shapes(batch.xs))
             return self._connect(self._output_names() or [f"output_{i + 1}" for i in range(count)])
@@ -74,7 +80,14 @@ class Stepper:
     def take_engine(self) -> None:
         """Tells the engine the losses and the optimizer of this stepper."""
         if self._running is not None:
-            self._engine.set_loss(self._compiled.losses, self._compiled.loss_weights, self._optimizer)
+            self._engine.set_loss(self._compiled.losses, self._compiled.loss_weights, self.optimizer)
+
+    def trial(self, optimizer: Any) -> Stepper:
+        """Another stepper of the same engine, for the same losses with another optimizer and no metrics.
+
+        It has the engine until this one calls `take_engine`.
+        """
+        return Stepper(self._engine, optimizer, self._compiled.without_metrics(), self._output_names)
 
     def train(self, batch: Batch) -> float:
         """A step of training; its loss. `NonFiniteLoss` if that is not a number."""
@@ -106,7 +119,7 @@ class Stepper:
 
     @property
     def names(self) -> list[str]:
-        """The names of the results: the loss, the losses of the outputs if several, the metrics as compiled."""
+        """The names of the loss, the losses of the outputs if several, and the metrics as compiled."""
         return [] if self._running is None else self._running.names
 
     def results(self) -> dict[str, Any]:
@@ -119,7 +132,7 @@ class Stepper:
             self._running.reset()
 
     def direction(self, name: str) -> str | None:
-        """"up" or "down": in which direction a result is better; None if it is not known."""
+        """ "up" or "down": in which direction a result is better; None if it is not known."""
         return None if self._running is None else self._running.direction(name)
 
     def get_state(self) -> Any:

@@ -1,10 +1,11 @@
-"""`compile`, `fit`, `evaluate`, `predict`: what a model offers to train and use it, with Keras' arguments and meaning."""
+"""`compile`, `fit`, `evaluate`, `predict`: what a model offers, with Keras' arguments and meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from typing import Any
 
+from cnnfast import optimizers
 from cnnfast.callbacks import CallbackList, History
 from cnnfast.training.batches import Names, list_of_arrays, make_batch, unpack
 from cnnfast.training.compiled import Compiled
@@ -17,8 +18,8 @@ from cnnfast.training.stepper import StepEngine, Stepper
 class Trainer:
     """Gives a model its training methods.
 
-    The model provides `_engine`, a `StepEngine`, and the properties `input_names` and `output_names`, empty until they
-    are known.
+    The model provides `_engine`, a `StepEngine`, and the properties `input_names` and `output_names`, empty
+    until they are known.
 
     Attributes:
         optimizer: what `compile` was given, as an object.
@@ -60,14 +61,14 @@ class Trainer:
 
         Args:
             optimizer: name or object.
-            loss: name, `Loss` or function (y_true, y_pred) -> (loss, gradient) on arrays; for several outputs a list
-                or a dict by output name, with None for outputs that are not trained.
+            loss: name, `Loss` or function (y_true, y_pred) -> (loss, gradient) on arrays; for several outputs
+                a list or a dict by output name, with None for outputs that are not trained.
             loss_weights: factors of the losses in the total, as a list or dict; 1 by default.
-            metrics: list of names, `Metric` objects or functions (y_true, y_pred) -> values; for several outputs a
-                list or dict of such lists.
+            metrics: list of names, `Metric` objects or functions (y_true, y_pred) -> values; for several
+                outputs a list or dict of such lists.
             weighted_metrics: the same, with sample weights.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: taken for Keras' sake, without effect: a
-                step is always one compiled call in float32.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: taken for Keras' sake, without
+                effect: a step is always one compiled call in float32.
 
         Raises:
             ValueError: an unknown name, or entries that do not fit the outputs; the model stays as it was.
@@ -75,8 +76,6 @@ class Trainer:
         Example:
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
-        from cnnfast import optimizers
-
         optimizer = optimizers.get(optimizer)
         compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
         self._stepper = Stepper(self._engine, optimizer, compiled, lambda: self.output_names)
@@ -104,19 +103,21 @@ class Trainer:
         """Trains the model.
 
         Args:
-            x: inputs: an array (N, ...), a list or dict of arrays; or a `PyDataset`, or any iterable, of batches
-                (x, y) or (x, y, sample_weight).
+            x: inputs: an array (N, ...), a list or dict of arrays; or a `PyDataset`, or any iterable, of
+                batches (x, y) or (x, y, sample_weight).
             y: targets, likewise; not with batches.
             batch_size: samples of a step, 32 by default; not with batches. The last batch may be smaller.
             epochs: number of the last epoch; with `initial_epoch` not the number of epochs that run.
             verbose: 0 silent, 1 or "auto" a progress bar, 2 a line for each epoch.
             callbacks: `Callback` objects.
-            validation_split: fraction in (0, 1) of the samples, the last ones, kept for validation; for arrays.
+            validation_split: fraction in (0, 1) of the samples, the last ones, kept for validation; for
+                arrays.
             validation_data: (x, y), (x, y, sample_weight) or batches to validate with.
-            shuffle: new order of samples ("batch": of batches) each epoch, from the process-wide generator; for a
-                PyDataset new order of batches.
+            shuffle: new order of samples ("batch": of batches) each epoch, from the process-wide generator;
+                for a PyDataset new order of batches.
             class_weight: weights by class, 1 for classes that are missing, for a model with one output.
-            sample_weight: weights of the samples in the loss and in the weighted metrics, per output if several.
+            sample_weight: weights of the samples in the loss and in the weighted metrics, per output if
+                several.
             initial_epoch: number of the first epoch, from 0.
             steps_per_epoch: batches of an epoch; by default all there are.
             validation_steps: batches of a validation; by default all there are.
@@ -139,7 +140,12 @@ class Trainer:
         if validation_split and validation_data is None:
             data, validation_data = split_validation("fit", data, validation_split, self._names())
         source = make_source(
-            "fit", *data, names=self._names(), batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+            "fit",
+            *data,
+            names=self._names(),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            class_weight=class_weight,
         )
         validation = None
         if validation_data is not None:
@@ -236,7 +242,9 @@ class Trainer:
         stepper.train(make_batch("train_on_batch", (x, y, sample_weight), self._names(), class_weight))
         return _as_returned(stepper, stepper.results(), return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Loss and metrics of one batch in inference mode; results as from `train_on_batch`."""
         stepper = self._compiled_stepper("test_on_batch")
         stepper.test(make_batch("test_on_batch", (x, y, sample_weight), self._names()))
@@ -244,11 +252,13 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch in inference mode, as `predict` gives them."""
-        return _one_or_list(self._engine.predict(list_of_arrays("predict_on_batch", "x", x, self.input_names)))
+        return _one_or_list(
+            self._engine.predict(list_of_arrays("predict_on_batch", "x", x, self.input_names))
+        )
 
     @property
     def metrics_names(self) -> list[str]:
-        """Names of what `evaluate` gives: the loss, the outputs' losses if several, the metrics as compiled."""
+        """Names of what `evaluate` gives: loss, losses of the outputs if several, metrics as compiled."""
         return [] if self._stepper is None else self._stepper.names
 
     def reset_metrics(self) -> None:
