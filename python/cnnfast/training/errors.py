@@ -19,6 +19,6 @@ class NonFiniteLoss(ValueError):
         where = "" if epoch is None or batch is None else f" in epoch {epoch + 1}, batch {batch + 1}"
         what = "NaN" if math.isnan(self.loss) else str(self.loss)
         super().__init__(
-            f"training: the loss became {what}{where}; the weights are those before that batch. Look for NaN or "
-            "huge values in the data, lower the learning rate, or clip the gradients (clipnorm=1.0)"
+            f"training: the loss became {what}{where}; the weights are those before that batch. Look for "
+            "NaN or huge values in the data, lower the learning rate, or clip the gradients (clipnorm=1.0)"
         )
