@@ -57,6 +57,10 @@ class Engine:
         """Drops all Programs: they are built again when they are needed."""
         self._programs.clear()
 
+    def output_shapes(self, xs: Arrays) -> list[tuple[int, ...]]:
+        """Shapes of the outputs for such inputs; builds the model if it is not built yet."""
+        return [spec.known_shape for spec in self._output_specs([_feedable(x, self._model.name) for x in xs])]
+
     def predict(self, xs: Arrays) -> list[np.ndarray]:
         """The model's outputs, in inference mode."""
         xs = [_feedable(x, self._model.name) for x in xs]

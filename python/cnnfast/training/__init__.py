@@ -1,0 +1,1 @@
+"""Training: the loop of `fit`, what feeds it, what it prints."""

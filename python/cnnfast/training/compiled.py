@@ -1,0 +1,230 @@
+"""What `compile` was told, sorted by output: losses, their weights, metrics and their running values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnfast import losses, metrics
+from cnnfast.losses import Loss
+from cnnfast.metrics import Mean, Metric
+
+
+class Compiled:
+    """Losses and metrics of a compiled model.
+
+    The arguments are those of `compile`. Names of losses are looked up at once; what depends on the outputs
+    waits for `connect`, and the form of "accuracy" for the first batch.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any):
+        self._loss = _map(losses_get, loss)
+        self._loss_weights = loss_weights
+        self._metrics = (metrics, weighted_metrics)
+        self.losses: list[Loss | None] = []
+        self.loss_weights: list[float] = []
+        self.needs_targets = False
+
+    def without_metrics(self) -> Compiled:
+        """The same losses, not connected yet."""
+        return Compiled(self._loss, self._loss_weights, None, None)
+
+    def connect(self, names: Sequence[str]) -> RunningResults:
+        """Takes note of the outputs' names; what follows the results under them.
+
+        Raises:
+            ValueError: a name that no output has, or a list of the wrong length.
+        """
+        single = not isinstance(self._loss, (list, tuple, Mapping))
+        self.losses = [self._loss] * len(names) if single else per_output("loss", self._loss, names)
+        weights = per_output("loss_weights", self._loss_weights, names)
+        self.loss_weights = [1.0 if w is None else float(w) for w in weights]
+        plain, weighted = (
+            [_as_list(m) for m in per_output(what, given, names, lists=True)]
+            for what, given in zip(("metrics", "weighted_metrics"), self._metrics, strict=True)
+        )
+        self.needs_targets = any([*self.losses, *plain, *weighted])
+        return RunningResults(names, self.losses, plain, weighted)
+
+
+class RunningResults:
+    """The means of the losses and the metrics since the last reset, under the names they have in logs.
+
+    Args:
+        names: of the outputs.
+        losses: per output, None where it has none.
+        plain, weighted: metrics per output, without and with sample weights.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        losses: Sequence[Loss | None],
+        plain: Sequence[Sequence[Any]],
+        weighted: Sequence[Sequence[Any]],
+    ):
+        several = len(names) > 1
+        self._prefixes = [f"{name}_" if several else "" for name in names]
+        self._loss_names = [None if loss is None else loss.name for loss in losses]
+        self._wanted = [
+            [*((m, False) for m in p), *((m, True) for m in w)] for p, w in zip(plain, weighted, strict=True)
+        ]
+        self._total = Mean(name="loss")
+        self._parts: dict[int, Mean] = {}
+        if sum(loss is not None for loss in losses) > 1:
+            self._parts = {
+                i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None
+            }
+        self._metrics: list[tuple[str, int, bool, Metric]] | None = None
+        self._pending_state: Sequence[Mapping[str, Any]] | None = None
+        if not any(isinstance(m, str) for wanted in self._wanted for m, _ in wanted):
+            self._resolve(None, None)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics in the order of `compile`; empty before "accuracy" has found its form."""
+        return [metric for _, _, _, metric in self._metrics or []]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the loss, the losses of the outputs, and the metrics in the order of `compile`."""
+        return ["loss", *(m.name for m in self._parts.values()), *(name for name, *_ in self._metrics or [])]
+
+    def direction(self, name: str) -> str | None:
+        """ "up" or "down": in which direction the result of that name is better; None if unknown."""
+        if name == "loss" or name.endswith("_loss"):
+            return "down"
+        return next((metric.direction for n, _, _, metric in self._metrics or [] if n == name), None)
+
+    def reset(self) -> None:
+        """Forgets all batches."""
+        for metric in self._all():
+            metric.reset_state()
+
+    def add_loss(self, loss: float, parts: Sequence[float], size: int) -> None:
+        """Adds the losses of a batch of `size` samples."""
+        self._total.update_state(loss, size)
+        for i, mean in self._parts.items():
+            mean.update_state(parts[i], size)
+
+    def add_predictions(
+        self,
+        ys: Sequence[np.ndarray],
+        predictions: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray | None],
+    ) -> None:
+        """Updates the metrics with a batch."""
+        if self._metrics is None:
+            self._resolve([y.shape for y in ys], [p.shape for p in predictions])
+        for _, i, weighted, metric in self._metrics or []:
+            metric.update_state(ys[i], predictions[i], weights[i] if weighted else None)
+
+    def results(self) -> dict[str, Any]:
+        """The results of the batches since the last reset by name, in alphabetical order as in logs."""
+        found = {"loss": self._total.result(), **{m.name: m.result() for m in self._parts.values()}}
+        found.update((name, metric.result()) for name, _, _, metric in self._metrics or [])
+        return {name: _plain(found[name]) for name in sorted(found)}
+
+    def get_state(self) -> list[dict[str, Any]]:
+        """The numbers and arrays inside the means and metrics."""
+        return [
+            {k: v for k, v in vars(metric).items() if isinstance(v, (float, np.ndarray))}
+            for metric in self._all()
+        ]
+
+    def set_state(self, state: Sequence[Mapping[str, Any]]) -> None:
+        """Puts back what `get_state` gave, as soon as all metrics have found their form."""
+        if self._metrics is None:
+            self._pending_state = state
+            return
+        for metric, values in zip(self._all(), state, strict=True):
+            for key, value in values.items():
+                old = vars(metric).get(key)
+                if isinstance(old, np.ndarray):
+                    setattr(metric, key, np.array(value, old.dtype))
+                elif isinstance(old, float):
+                    setattr(metric, key, float(value))
+
+    def _all(self) -> list[Metric]:
+        return [self._total, *self._parts.values(), *self.metrics]
+
+    def _resolve(self, y_shapes: Sequence[Any] | None, shapes: Sequence[Any] | None) -> None:
+        found = []
+        for i, wanted in enumerate(self._wanted):
+            for identifier, weighted in wanted:
+                y_shape, shape = (y_shapes[i] if y_shapes else None), (shapes[i] if shapes else None)
+                metric = metrics.get(identifier, y_shape, shape, self._loss_names[i])
+                found.append((self._prefixes[i] + metric.name, i, weighted, metric))
+        names = [name for name, *_ in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"compile: metrics must have different names, {names.count(name)} are called {name!r}"
+                )
+        self._metrics = found
+        if self._pending_state is not None:
+            state, self._pending_state = self._pending_state, None
+            self.set_state(state)
+
+
+def losses_get(identifier: Any) -> Loss | None:
+    """The loss that a name, an object or a function means; None stays None."""
+    return None if identifier is None else losses.get(identifier)
+
+
+def per_output(what: str, given: Any, names: Sequence[str], lists: bool = False) -> list[Any]:
+    """One entry of an argument of `compile` for each output.
+
+    Args:
+        what: the argument's name, for messages.
+        given: None, a dict by output, a list by output, or the entry of the only output.
+        names: of the outputs.
+        lists: whether the entry of an output may itself be a list.
+
+    Raises:
+        ValueError: an unknown name, or not as many entries as outputs.
+    """
+    if given is None or (lists and isinstance(given, (list, tuple)) and not given):
+        return [None] * len(names)
+    if isinstance(given, Mapping) and not {"class_name", "config"} <= given.keys():
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise ValueError(
+                f"compile: {what} has no output named {unknown[0]!r}; the outputs are {list(names)}"
+            )
+        return [given.get(name) for name in names]
+    nested = isinstance(given, (list, tuple)) and all(isinstance(g, (list, tuple)) for g in given)
+    if len(names) == 1 and (not isinstance(given, (list, tuple)) or (lists and not nested)):
+        return [given]
+    if not isinstance(given, (list, tuple)) or len(given) != len(names):
+        count = len(given) if isinstance(given, (list, tuple)) else 1
+        raise ValueError(
+            f"compile: {what} expects {len(names)} entries, one for each of {list(names)}, got {count}"
+        )
+    return list(given)
+
+
+def _map(function: Any, given: Any) -> Any:
+    """Applies a function to the entries of a list or dict by output, or to the only one."""
+    if isinstance(given, (list, tuple)):
+        return [function(g) for g in given]
+    if isinstance(given, Mapping) and not {"class_name", "config"} <= given.keys():
+        return {name: function(g) for name, g in given.items()}
+    return function(given)
+
+
+def _as_list(entry: Any) -> list[Any]:
+    if entry is None:
+        return []
+    return list(entry) if isinstance(entry, (list, tuple)) else [entry]
+
+
+def _plain(result: Any) -> Any:
+    """A float where the result is one number, an array where it has more."""
+    return float(result) if np.ndim(result) == 0 else np.asarray(result)
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, (float, np.ndarray))

@@ -1,0 +1,24 @@
+"""What can go wrong while training."""
+
+from __future__ import annotations
+
+import math
+
+
+class NonFiniteLoss(ValueError):
+    """The loss of a batch became NaN or infinite; the weights are those before that batch.
+
+    Attributes:
+        loss: the value.
+        epoch: number of the epoch, from 0, or None outside of `fit`.
+        batch: number of the batch within the epoch, from 0, or None outside of `fit`.
+    """
+
+    def __init__(self, loss: float, epoch: int | None = None, batch: int | None = None):
+        self.loss, self.epoch, self.batch = float(loss), epoch, batch
+        where = "" if epoch is None or batch is None else f" in epoch {epoch + 1}, batch {batch + 1}"
+        what = "NaN" if math.isnan(self.loss) else str(self.loss)
+        super().__init__(
+            f"training: the loss became {what}{where}; the weights are those before that batch. Look for "
+            "NaN or huge values in the data, lower the learning rate, or clip the gradients (clipnorm=1.0)"
+        )

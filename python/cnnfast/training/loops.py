@@ -1,0 +1,186 @@
+"""The loops inside `fit`, `evaluate` and `predict`: steps, results, and callbacks in Keras' order."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Container
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnfast.callbacks.base import CallbackList
+from cnnfast.training.batches import Batch
+from cnnfast.training.errors import NonFiniteLoss
+from cnnfast.training.feed import Feed
+from cnnfast.training.state import pack, unpack
+from cnnfast.training.stepper import StepEngine, Stepper
+
+if TYPE_CHECKING:
+    from cnnfast.training.trainer import Trainer
+
+
+class Validation:
+    """When to validate, and with which batches.
+
+    Args:
+        feed: the batches.
+        freq: every so many epochs, or after the epochs (from 1) in a collection.
+    """
+
+    def __init__(self, feed: Feed, freq: int | Container[int]):
+        if not isinstance(freq, Container):
+            try:
+                freq = operator.index(freq)
+            except TypeError:
+                raise TypeError(
+                    f"fit: validation_freq must be a whole number or a list, got {freq!r}"
+                ) from None
+            if freq < 1:
+                raise ValueError(f"fit: validation_freq must be at least 1, got {freq}")
+        self.feed = feed
+        self._freq = freq
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether to validate after epoch number `epoch` (from 0)."""
+        if isinstance(self._freq, int):
+            return (epoch + 1) % self._freq == 0
+        return epoch + 1 in self._freq
+
+
+class FitLoop:
+    """The epochs of one `fit`, and where in them it is.
+
+    Attributes:
+        epoch: the epoch that runs, or the next one.
+        validates: whether there are validation data.
+    """
+
+    def __init__(
+        self,
+        model: Trainer,
+        stepper: Stepper,
+        feed: Feed,
+        validation: Validation | None,
+        callbacks: CallbackList,
+        epochs: int,
+        initial_epoch: int,
+    ):
+        self._model, self._stepper, self._feed, self._validation = model, stepper, feed, validation
+        self._callbacks = callbacks
+        self._epochs = epochs
+        self.epoch = initial_epoch
+        self.validates = validation is not None
+
+    def run(self) -> None:
+        """All epochs that are left, until something sets the model's `stop_training`."""
+        self._model.stop_training = False
+        self._callbacks.on_train_begin()
+        logs: dict[str, Any] = {}
+        while self.epoch < self._epochs and not self._model.stop_training:
+            logs = self._run_epoch()
+            if self._feed.exhausted and self.epoch < self._epochs:
+                warnings.warn(
+                    f"fit: the data ended in epoch {self.epoch} of {self._epochs}; training stops",
+                    stacklevel=3,
+                )
+                break
+        self._callbacks.on_train_end(logs)
+
+    def _run_epoch(self) -> dict[str, Any]:
+        epoch, feed, callbacks = self.epoch, self._feed, self._callbacks
+        callbacks.on_epoch_begin(epoch)
+        if feed.step == 0:  # otherwise an interrupted epoch goes on
+            self._stepper.reset()
+        for step, batch in feed.epoch():
+            callbacks.on_train_batch_begin(step)
+            callbacks.on_train_batch_end(step, self._train(epoch, step, batch))
+            if self._model.stop_training:
+                break
+        feed.end_epoch()
+        logs = self._stepper.results()
+        if self._validation is not None and self._validation.is_due(epoch):
+            found = run_test(self._stepper, self._validation.feed, callbacks)
+            logs.update((f"val_{name}", value) for name, value in found.items())
+        self.epoch += 1
+        callbacks.on_epoch_end(epoch, logs)
+        return logs
+
+    def _train(self, epoch: int, step: int, batch: Batch) -> dict[str, Any]:
+        try:
+            self._stepper.train(batch)
+        except NonFiniteLoss as error:
+            if not self._callbacks.accepts_non_finite_loss:
+                raise NonFiniteLoss(error.loss, epoch, step) from None
+            self._stepper.note_loss(error.loss, batch)
+        return self._stepper.results()
+
+    def direction(self, name: str) -> str | None:
+        """ "up" or "down": in which direction a result is better; None if it is not known."""
+        return self._stepper.direction(name)
+
+    # Interruption
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint from which `restore` goes on."""
+        from cnnfast.formats.checkpoint import save_checkpoint
+
+        arrays: dict[str, np.ndarray] = {}
+        state = {
+            "feed": self._feed.get_state(),
+            "results": self._stepper.get_state() if self._feed.step else None,
+            "callbacks": self._callbacks.get_state(),
+            "learning_rate": float(self._model.optimizer.learning_rate),
+        }
+        save_checkpoint(path, self._model, epoch=self.epoch, extra=pack(state, arrays), arrays=arrays)
+
+    def restore(self, path: Path) -> None:
+        """Goes on from a checkpoint.
+
+        Raises:
+            ValueError: it cannot be read, or is of another model.
+        """
+        from cnnfast.formats.checkpoint import load_checkpoint
+
+        epoch, extra, arrays = load_checkpoint(path, self._model)
+        try:
+            state = unpack(extra, arrays)
+            if self._model.optimizer.schedule is None:  # which knows the rate from the number of steps
+                self._model.optimizer.learning_rate = float(state["learning_rate"])
+            self._feed.set_state(state["feed"])
+            self._stepper.set_state(state["results"])
+            self._callbacks.set_state(state["callbacks"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: not a checkpoint of fit: {error!r}") from error
+        self.epoch = epoch
+
+
+def run_test(stepper: Stepper, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
+    """The results over the batches of one epoch of `feed`, in inference mode."""
+    callbacks.on_test_begin()
+    stepper.reset()
+    feed.restart()
+    for step, batch in feed.epoch():
+        callbacks.on_test_batch_begin(step)
+        stepper.test(batch)
+        callbacks.on_test_batch_end(step, stepper.results())
+    feed.end_epoch()
+    logs = stepper.results()
+    callbacks.on_test_end(logs)
+    return logs
+
+
+def run_predict(engine: StepEngine, feed: Feed, callbacks: CallbackList) -> list[np.ndarray]:
+    """The outputs for all batches of `feed`, one array for each output."""
+    parts: list[list[np.ndarray]] = []
+    callbacks.on_predict_begin()
+    for step, batch in feed.epoch():
+        callbacks.on_predict_batch_begin(step)
+        outputs = engine.predict(batch.xs)
+        parts.append(outputs)
+        callbacks.on_predict_batch_end(step, {"outputs": outputs if len(outputs) > 1 else outputs[0]})
+    callbacks.on_predict_end()
+    if not parts:
+        raise ValueError("predict: there was no batch to predict")
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]

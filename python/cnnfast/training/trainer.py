@@ -1,0 +1,300 @@
+"""`compile`, `fit`, `evaluate`, `predict`: what a model offers, with Keras' arguments and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+from cnnfast import optimizers
+from cnnfast.callbacks import CallbackList, History
+from cnnfast.training.batches import Names, list_of_arrays, make_batch, unpack
+from cnnfast.training.compiled import Compiled
+from cnnfast.training.feed import Feed
+from cnnfast.training.loops import FitLoop, Validation, run_predict, run_test
+from cnnfast.training.sources import Source, make_source, split_validation, whole_number
+from cnnfast.training.stepper import StepEngine, Stepper
+
+
+class Trainer:
+    """Gives a model its training methods.
+
+    The model provides `_engine`, a `StepEngine`, and the properties `input_names` and `output_names`, empty
+    until they are known.
+
+    Attributes:
+        optimizer: what `compile` was given, as an object.
+        compiled: whether `compile` was called.
+        stop_training: set it to True in a callback to end `fit`.
+        history: the `History` of the last `fit`.
+        fit_loop: the running `fit`, for callbacks; else None.
+    """
+
+    optimizer: Any = None
+    compiled: bool = False
+    stop_training: bool = False
+    history: History | None = None
+    fit_loop: FitLoop | None = None
+    _stepper: Stepper | None = None
+    _engine: StepEngine
+
+    @property
+    def input_names(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def output_names(self) -> list[str]:
+        raise NotImplementedError
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Says how to train.
+
+        Args:
+            optimizer: name or object.
+            loss: name, `Loss` or function (y_true, y_pred) -> (loss, gradient) on arrays; for several outputs
+                a list or a dict by output name, with None for outputs that are not trained.
+            loss_weights: factors of the losses in the total, as a list or dict; 1 by default.
+            metrics: list of names, `Metric` objects or functions (y_true, y_pred) -> values; for several
+                outputs a list or dict of such lists.
+            weighted_metrics: the same, with sample weights.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: taken for Keras' sake, without
+                effect: a step is always one compiled call in float32.
+
+        Raises:
+            ValueError: an unknown name, or entries that do not fit the outputs; the model stays as it was.
+
+        Example:
+            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        """
+        optimizer = optimizers.get(optimizer)
+        compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
+        self._stepper = Stepper(self._engine, optimizer, compiled, lambda: self.output_names)
+        self.optimizer, self.compiled = optimizer, True
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Container[int] = 1,
+    ) -> History:
+        """Trains the model.
+
+        Args:
+            x: inputs: an array (N, ...), a list or dict of arrays; or a `PyDataset`, or any iterable, of
+                batches (x, y) or (x, y, sample_weight).
+            y: targets, likewise; not with batches.
+            batch_size: samples of a step, 32 by default; not with batches. The last batch may be smaller.
+            epochs: number of the last epoch; with `initial_epoch` not the number of epochs that run.
+            verbose: 0 silent, 1 or "auto" a progress bar, 2 a line for each epoch.
+            callbacks: `Callback` objects.
+            validation_split: fraction in (0, 1) of the samples, the last ones, kept for validation; for
+                arrays.
+            validation_data: (x, y), (x, y, sample_weight) or batches to validate with.
+            shuffle: new order of samples ("batch": of batches) each epoch, from the process-wide generator;
+                for a PyDataset new order of batches.
+            class_weight: weights by class, 1 for classes that are missing, for a model with one output.
+            sample_weight: weights of the samples in the loss and in the weighted metrics, per output if
+                several.
+            initial_epoch: number of the first epoch, from 0.
+            steps_per_epoch: batches of an epoch; by default all there are.
+            validation_steps: batches of a validation; by default all there are.
+            validation_batch_size: samples of a validation step, `batch_size` by default.
+            validation_freq: validate every so many epochs, or after the epochs (from 1) of a list.
+
+        Returns:
+            The history: `history.history["loss"]` and so on, one entry for each epoch.
+
+        Raises:
+            NonFiniteLoss: a ValueError: the loss became NaN or infinite (see `callbacks.TerminateOnNaN`).
+            TypeError, ValueError: data that do not fit; nothing was trained.
+
+        Example:
+            >>> history = model.fit(x, y, batch_size=64, epochs=5, validation_split=0.1)
+        """
+        stepper = self._compiled_stepper("fit")
+        epochs = whole_number("fit", "epochs", epochs, least=0)
+        data = (x, y, sample_weight)
+        if validation_split and validation_data is None:
+            data, validation_data = split_validation("fit", data, validation_split, self._names())
+        source = make_source(
+            "fit",
+            *data,
+            names=self._names(),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            class_weight=class_weight,
+        )
+        validation = None
+        if validation_data is not None:
+            size = batch_size if validation_batch_size is None else validation_batch_size
+            held_source = self._source("validation_data", unpack("validation_data", validation_data), size)
+            validation = Validation(Feed("validation_data", held_source, validation_steps), validation_freq)
+        feed = Feed("fit", source, steps_per_epoch)
+        if source.sample is not None:
+            stepper.connect(source.sample)
+        found = self._callback_list(callbacks, verbose, add_history=True, epochs=epochs, steps=feed.steps)
+        self.fit_loop = FitLoop(self, stepper, feed, validation, found, epochs, initial_epoch)
+        try:
+            self.fit_loop.run()
+        finally:
+            self.fit_loop = None
+        assert self.history is not None
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics in inference mode.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, callbacks: as in `fit`.
+            steps: batches to use; by default all there are.
+            return_dict: results by name instead of a list.
+
+        Returns:
+            The results in the order of `metrics_names`; the loss alone if there is nothing else.
+
+        Raises:
+            TypeError, ValueError: data that do not fit.
+
+        Example:
+            >>> loss, accuracy = model.evaluate(x_test, y_test)
+        """
+        stepper = self._compiled_stepper("evaluate")
+        feed = Feed("evaluate", self._source("evaluate", (x, y, sample_weight), batch_size), steps)
+        found = self._callback_list(callbacks, verbose, steps=feed.steps)
+        return _as_returned(stepper, run_test(stepper, feed, found), return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The model's outputs in inference mode.
+
+        Args:
+            x: inputs, as in `fit`; targets in batches are ignored.
+            batch_size, verbose, callbacks: as in `fit`.
+            steps: batches to use; by default all there are.
+
+        Returns:
+            An array (N, ...), or a list of them for a model with several outputs.
+
+        Raises:
+            TypeError, ValueError: data that do not fit.
+        """
+        feed = Feed("predict", self._source("predict", (x, None, None), batch_size), steps)
+        found = self._callback_list(callbacks, verbose, steps=feed.steps)
+        return _one_or_list(run_predict(self._engine, feed, found))
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step of training on one batch.
+
+        Returns:
+            The results as `evaluate` gives them. They are means since the last `reset_metrics`, as in Keras.
+
+        Raises:
+            NonFiniteLoss: a ValueError: the loss is NaN or infinite; nothing was updated.
+            TypeError, ValueError: data that do not fit.
+        """
+        stepper = self._compiled_stepper("train_on_batch")
+        stepper.train(make_batch("train_on_batch", (x, y, sample_weight), self._names(), class_weight))
+        return _as_returned(stepper, stepper.results(), return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics of one batch in inference mode; results as from `train_on_batch`."""
+        stepper = self._compiled_stepper("test_on_batch")
+        stepper.test(make_batch("test_on_batch", (x, y, sample_weight), self._names()))
+        return _as_returned(stepper, stepper.results(), return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch in inference mode, as `predict` gives them."""
+        return _one_or_list(
+            self._engine.predict(list_of_arrays("predict_on_batch", "x", x, self.input_names))
+        )
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` gives: loss, losses of the outputs if several, metrics as compiled."""
+        return [] if self._stepper is None else self._stepper.names
+
+    def reset_metrics(self) -> None:
+        """Forgets the batches that loss and metrics have seen."""
+        if self._stepper is not None:
+            self._stepper.reset()
+
+    def _compiled_stepper(self, op: str) -> Stepper:
+        if self._stepper is None:
+            raise ValueError(f"{op}: compile the model first")
+        return self._stepper
+
+    def _names(self) -> Names:
+        return Names(self.input_names, self.output_names)
+
+    def _source(self, op: str, data: tuple[Any, Any, Any], batch_size: int | None) -> Source:
+        return make_source(op, *data, names=self._names(), batch_size=batch_size)
+
+    def _callback_list(
+        self, callbacks: Any, verbose: int | str, add_history: bool = False, **params: Any
+    ) -> CallbackList:
+        if verbose not in (0, 1, 2, "auto"):
+            raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
+        level = 1 if verbose == "auto" else int(verbose)
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks, add_history=add_history, add_progbar=level > 0, model=self, verbose=level, **params
+        )
+
+
+def _as_returned(stepper: Stepper, results: dict[str, Any], return_dict: bool) -> Any:
+    if return_dict:
+        return results
+    return _one_or_list([results[name] for name in stepper.names])
+
+
+def _one_or_list(values: list[Any]) -> Any:
+    return values if len(values) > 1 else values[0]
