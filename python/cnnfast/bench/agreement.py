@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnfast.bench.data import make_data
 from cnnfast.bench.spec import Workload
 
 Arrays = Mapping[str, np.ndarray]
@@ -62,12 +63,11 @@ class Answer:
     arrays: dict[str, np.ndarray]
 
 
-def disagreement(check: Check, start: Arrays, expected: Answer, got: Answer) -> str:
+def disagreement(check: Check, expected: Answer, got: Answer) -> str:
     """Why two answers to a check differ, or "" if they agree.
 
     Args:
         check: what was asked.
-        start: the weights before the steps.
         expected: one peer's answer.
         got: another's.
     """
@@ -76,6 +76,7 @@ def disagreement(check: Check, start: Arrays, expected: Answer, got: Answer) -> 
     for a, b in zip(expected.losses, got.losses, strict=True):
         if not abs(a - b) <= LOSS_TOLERANCE * max(abs(a), abs(b)):  # written so that NaN fails
             return f"{check.what}: losses {_numbers(expected.losses)} and {_numbers(got.losses)}"
+    start = make_data(check.workload).weights
     for name, reference in expected.arrays.items():
         if name.rsplit("/", 1)[-1].startswith("moving"):
             continue  # PyTorch's running variance is the unbiased one, Keras' is not
