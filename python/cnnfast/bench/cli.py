@@ -1,0 +1,99 @@
+"""`cnnfast bench`: its options, and what they do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnfast.bench.peers import Peer
+    from cnnfast.bench.spec import Workload
+
+_EPILOG = """\
+Without --peers, cnnfast is measured alone. Each peer runs in a process of its own on the same CPUs with the same number
+of threads; answers are compared before anything is timed, then the peers take turns, and the ratios are those of turns
+that followed each other. Peers: torch (both memory layouts), torch-channels-last, keras (on TensorFlow), keras-jax,
+onnxruntime, openvino, all.
+"""
+_QUICK_ROUNDS, _QUICK_SECONDS = 3, 0.05
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cnnfast bench` to a parser."""
+    parser.epilog = _EPILOG
+    parser.add_argument("--peers", default="", metavar="NAMES", help="frameworks to compare with, separated by commas")
+    parser.add_argument("--only", metavar="PATTERN", help="workloads whose name contains or matches it (train/*)")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look, no evidence")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of every peer (all that are allowed)")
+    parser.add_argument("--rounds", type=positive, metavar="N", help="how often each peer's turn comes (9)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with machine and versions")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)")
+    parser.add_argument("--list", action="store_true", help="name the workloads and stop")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Runs the suite; 1 if any peer failed or disagreed, else 0.
+
+    Raises:
+        ValueError: an unknown peer or workload, an output folder that is not there.
+        ModuleNotFoundError: a peer that is not installed.
+    """
+    from cnnfast.bench.peers import resolve
+    from cnnfast.bench.workloads import select
+
+    rows = select(args.only)
+    if args.list:
+        width = max(len(row.name) for row in rows)
+        print("\n".join(f"{row.name:<{width}}  {row.description}" for row in rows))
+        return 0
+    for path in (args.json, args.plot):
+        if path is not None and not path.parent.is_dir():
+            raise ValueError(f"bench: cannot write {path}: there is no folder {path.parent}")
+    return _measure(args, rows, resolve(args.peers))
+
+
+def _measure(args: argparse.Namespace, workloads: list[Workload], peers: list[Peer]) -> int:
+    from cnnfast import get_threads
+    from cnnfast.bench import report
+    from cnnfast.bench.runner import Runner, Settings
+
+    rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
+    settings = Settings(args.threads or get_threads(), rounds, _QUICK_SECONDS if args.quick else Settings.seconds)
+    about = report.machine()
+    width = max(len(w.name) for w in workloads)
+    print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
+    print(f"\n{report.header(width)}", flush=True)
+    log = _progress if sys.stderr.isatty() else (lambda _: None)
+    results = []
+    with Runner(peers, settings, log=log) as runner:
+        for workload in workloads:
+            results.append(runner.run(workload))
+            log("")
+            print(report.rows(results[-1], width), flush=True)
+        about["peers"] = runner.versions
+    print(report.summary(results))
+    if args.json:
+        report.write_json(args.json, report.to_json(results, settings, about))
+    if args.plot:
+        from cnnfast.bench.plot import save_plot
+
+        save_plot(results, args.plot, report.heading(about, settings))
+    return int(any(m.error or m.disagreement for r in results for m in r.measurements.values()))
+
+
+def _progress(line: str) -> None:
+    """Shows what is happening on one line of the terminal, over the line before."""
+    print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def positive(text: str) -> int:
+    """An option's value as a whole number of at least 1, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return number

@@ -1,0 +1,55 @@
+"""cnnfast itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import cnnfast
+from cnnfast.bench.data import Data
+from cnnfast.bench.peers import Session
+from cnnfast.bench.peers.keras_style import ModelSession, build_model, kernel_answer
+from cnnfast.bench.spec import Workload, gradient_targets
+from cnnfast.graph.differentiate import differentiate
+from cnnfast.graph.program import Program
+from cnnfast.graph.values import Graph, Spec
+
+
+def start(threads: int) -> dict[str, str]:
+    from cnnfast.ops import engine
+
+    cnnfast.set_threads(threads)
+    return {"cnnfast": cnnfast.__version__, "isa": engine.isa(), "threading": engine.threading_backend()}
+
+
+def prepare(workload: Workload, data: Data) -> Session:
+    if workload.mode in ("train", "infer"):
+        return ModelSession(cnnfast, workload, data)
+    return KernelSession(workload, data)
+
+
+class KernelSession:
+    """One layer, or one of its gradients, as a Program of its own."""
+
+    def __init__(self, workload: Workload, data: Data):
+        self._targets = gradient_targets(workload)
+        model = build_model(cnnfast, workload, data.weights)
+        variables = {v.name.rsplit("/", 1)[-1]: v for v in model.weights}
+        graph = Graph(training=bool(self._targets))
+        x = graph.input(Spec(data.x.shape))
+        y = model(x)
+        if self._targets:
+            dy = graph.input(Spec(data.y.shape))
+            wrt = [x if name == "x" else graph.variable(variables[name]) for name in self._targets]
+            found = differentiate(graph, [(y, dy)], wrt)
+            self._program = Program(graph, [x, dy], [g for g in found if g is not None])
+            self._feeds = [data.x, data.y]
+        else:
+            self._program = Program(graph, [x], [y])
+            self._feeds = [data.x]
+
+    def step(self) -> float:
+        self._program.run(self._feeds, fetch=())
+        return 0.0
+
+    def answer(self) -> dict[str, np.ndarray]:
+        return kernel_answer(self._targets, self._program.run(self._feeds)[1])

@@ -1,0 +1,119 @@
+"""The runner's end of a worker process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnfast.bench.peers import Peer, thread_environment
+from cnnfast.bench.spec import Workload
+
+#: A command that takes longer has hung.
+TIMEOUT_SECONDS = 600.0
+
+
+class WorkerError(RuntimeError):
+    """A peer could not do what it was asked to."""
+
+
+class WorkerProcess:
+    """Starts a peer's process and asks it for one thing at a time.
+
+    Args:
+        peer: which.
+        threads: how many it may compute with.
+        command: the program to run instead of the peer's worker.
+
+    Raises:
+        WorkerError: it did not start; the message ends with what it printed last.
+    """
+
+    def __init__(self, peer: Peer, threads: int, command: list[str] | None = None):
+        self.name = peer.name
+        self._log = tempfile.TemporaryFile("w+", errors="replace")
+        self._process = subprocess.Popen(
+            command or [sys.executable, "-m", "cnnfast.bench.worker", peer.name, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, "PYTHONPATH": _search_path(), **thread_environment(threads), **peer.environment},
+        )
+        self.versions: dict[str, str] = self._read()["versions"]
+
+    def load(self, workload: Workload) -> None:
+        self._ask(command="load", workload=workload.to_json())
+
+    def answer(self, steps: int) -> tuple[list[float], dict[str, np.ndarray]]:
+        """Does some steps; returns their losses and the arrays that must agree."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "answer.npz")
+            losses = self._ask(command="answer", steps=steps, file=str(file))["losses"]
+            with np.load(file, allow_pickle=False) as arrays:
+                return losses, dict(arrays)
+
+    def warm_up(self, seconds: float) -> int:
+        """Steps that fill so many seconds, after some untimed ones."""
+        return int(self._ask(command="warm_up", seconds=seconds)["steps"])
+
+    def round(self, steps: int) -> dict[str, float]:
+        return self._ask(command="round", steps=steps)
+
+    def memory(self) -> dict[str, int]:
+        return self._ask(command="memory")
+
+    def close(self) -> None:
+        """Ends the process, also one that hangs."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, **request: Any) -> Any:
+        assert self._process.stdin is not None
+        try:
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+        except OSError:
+            pass  # it has died; reading says of what
+        return self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(TIMEOUT_SECONDS, self._process.kill)
+        watchdog.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            watchdog.cancel()
+        if not line:
+            status = self._process.wait()
+            raise WorkerError(f"{self.name}: the process ended with status {status}: {self._last_words()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(f"{self.name}: {answer['error']}")
+        return answer
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log if line.strip()]
+        return lines[-1] if lines else "it printed nothing"
+
+
+def _search_path() -> str:
+    """The parent's module search path: the child must find the same cnnfast, installed or not."""
+    return os.pathsep.join(p for p in sys.path if p)

@@ -1,0 +1,131 @@
+"""The suite: a closed table of named workloads. A new row is one more entry in a table below."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+
+from cnnfast.bench import networks
+from cnnfast.bench.spec import Net, Workload
+
+_SPARSE = "sparse_categorical_crossentropy"
+_BINARY = "binary_crossentropy"
+
+# name, network, input shape, batch, loss, optimizer
+_TRAIN = [
+    ("mnist-64", networks.mnist_convnet, (28, 28, 1), 64, _SPARSE, "adam"),
+    ("cats-dogs-32", networks.cats_dogs_convnet, (150, 150, 3), 32, _BINARY, "rmsprop"),
+    ("resnet8-64", networks.resnet_small, (32, 32, 3), 64, _SPARSE, "adam"),
+    ("vgg16-block5-16", networks.vgg16_fine_tune, (150, 150, 3), 16, _BINARY, "rmsprop"),
+    ("resnet18-cifar-64", networks.resnet18_cifar, (32, 32, 3), 64, _SPARSE, "adam"),
+    ("mobilenet-v2-16", networks.mobilenet_v2, (224, 224, 3), 16, _SPARSE, "adam"),
+]
+
+# name, network, input shape, batch sizes
+_INFER = [
+    ("mnist", networks.mnist_convnet, (28, 28, 1), (1, 128)),
+    ("vgg16-base", networks.vgg16_features, (150, 150, 3), (16,)),
+    ("resnet50", networks.resnet50, (224, 224, 3), (1, 8)),
+    ("mobilenet-v2", networks.mobilenet_v2, (224, 224, 3), (1, 8)),
+]
+
+# name, (N, H, W, C), K, kernel, strides, padding. First layers (C of 1 or 3) need no dx.
+_CONV = [
+    ("mnist-1", (64, 28, 28, 1), 32, 3, 1, "valid"),
+    ("mnist-2", (64, 13, 13, 32), 64, 3, 1, "valid"),
+    ("mnist-3", (64, 5, 5, 64), 64, 3, 1, "valid"),
+    ("cats-dogs-1", (32, 150, 150, 3), 32, 3, 1, "valid"),
+    ("cats-dogs-2", (32, 74, 74, 32), 64, 3, 1, "valid"),
+    ("cats-dogs-3", (32, 36, 36, 64), 128, 3, 1, "valid"),
+    ("cats-dogs-4", (32, 17, 17, 128), 128, 3, 1, "valid"),
+    ("vgg-56", (8, 56, 56, 256), 256, 3, 1, "same"),
+    ("vgg-14", (8, 14, 14, 512), 512, 3, 1, "same"),
+    ("resnet-stem", (8, 224, 224, 3), 64, 7, 2, 3),
+    ("resnet-1x1-56", (8, 56, 56, 64), 256, 1, 1, "valid"),
+    ("resnet-1x1-14", (8, 14, 14, 1024), 256, 1, 1, "valid"),
+    ("resnet-3x3-stride2", (8, 56, 56, 128), 128, 3, 2, 1),
+    ("googlenet-5x5", (16, 28, 28, 32), 96, 5, 1, "same"),
+    ("deepbench-speech", (4, 341, 79, 32), 32, (10, 5), 2, "valid"),
+]
+
+# name, (N, H, W, C), strides, padding
+_DEPTHWISE = [
+    ("mobilenet-112", (8, 112, 112, 32), 1, "same"),
+    ("mobilenet-56-stride2", (8, 56, 56, 144), 2, 1),
+    ("mobilenet-14", (8, 14, 14, 384), 1, "same"),
+]
+
+# name, kind, (N, ...), options, modes
+_OTHER = [
+    ("max-pool", "max_pool", (64, 26, 26, 32), {"kernel": 2, "strides": 2}, ("forward", "both")),
+    ("max-pool-3x3", "max_pool", (8, 112, 112, 64), {"kernel": 3, "strides": 2}, ("forward", "both")),
+    ("average-pool", "average_pool", (32, 36, 36, 64), {"kernel": 2, "strides": 2}, ("forward", "both")),
+    ("batch-norm", "batch_norm", (64, 32, 32, 64), {}, ("forward", "both")),
+    ("dense-576-64", "dense", (64, 576), {"units": 64}, ("forward", "dx", "dw")),
+    ("dense-6272-512", "dense", (32, 6272), {"units": 512}, ("forward", "dx", "dw")),
+    ("softmax", "softmax", (256, 1000), {}, ("forward", "both")),
+    ("relu", "relu", (32, 74, 74, 64), {}, ("forward", "both")),
+]
+
+
+def _train_rows() -> Iterator[Workload]:
+    for name, network, shape, batch, loss, optimizer in _TRAIN:
+        yield Workload(
+            f"train/{name}", "train", shape, batch, network(), loss, optimizer,
+            description=f"training step, batch {batch}, {'x'.join(map(str, shape))}, {optimizer}",
+        )  # fmt: skip
+
+
+def _infer_rows() -> Iterator[Workload]:
+    for name, network, shape, batches in _INFER:
+        for batch in batches:
+            text = f"prediction, batch {batch}, {'x'.join(map(str, shape))}"
+            yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text)
+
+
+def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **options: object) -> Workload:
+    net = Net()
+    net.add(kind, **options)
+    text = ", ".join(f"{k} {v}" for k, v in net.layers[0].options.items() if v != "" and k not in ("groups", "dilation"))
+    return Workload(
+        f"kernel/{name}/{mode}", mode, shape[1:], shape[0], net.built(),
+        description=f"{kind} {mode}, x {'x'.join(map(str, shape))}{', ' if text else ''}{text}",
+    )  # fmt: skip
+
+
+def _kernel_rows() -> Iterator[Workload]:
+    for name, shape, filters, kernel, strides, padding in _CONV:
+        for mode in ("forward", "dx", "dw") if shape[3] > 3 else ("forward", "dw"):
+            yield _kernel_row(
+                f"conv-{name}", mode, "conv2d", shape,
+                filters=filters, kernel=kernel, strides=strides, padding=padding,
+            )  # fmt: skip
+    for name, shape, strides, padding in _DEPTHWISE:
+        for mode in ("forward", "dx", "dw"):
+            yield _kernel_row(
+                f"depthwise-{name}", mode, "depthwise", shape, kernel=3, strides=strides, padding=padding
+            )
+    for name, kind, shape, options, modes in _OTHER:
+        for mode in modes:
+            yield _kernel_row(name, mode, kind, shape, **options)
+
+
+def workloads() -> dict[str, Workload]:
+    """All rows of the suite by name, in the order they are run."""
+    rows = [*_train_rows(), *_infer_rows(), *_kernel_rows()]
+    return {row.name: row for row in rows}
+
+
+def select(pattern: str | None) -> list[Workload]:
+    """The rows whose name contains `pattern` or matches it as a shell pattern ("kernel/conv-*/dw"); all if None.
+
+    Raises:
+        ValueError: no row matches.
+    """
+    table = workloads()
+    found = [
+        row for name, row in table.items() if pattern is None or pattern in name or fnmatch.fnmatchcase(name, pattern)
+    ]
+    if not found:
+        raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")
+    return found
