@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnfast import activations, initializers, regularizers
-from cnnfast.ops.window import IntPair, int_pair
+from cnnfast.ops.window import IntPair, int_pair, normal_padding
 
 if TYPE_CHECKING:
     from cnnfast.layers.base import Layer
@@ -80,6 +80,15 @@ def pair(layer: Layer, name: str, value: IntPair, minimum: int = 1) -> tuple[int
     """(rows, columns) from one integer or two."""
     rows, columns = int_pair(type(layer).__name__, name, value, minimum)
     return rows, columns
+
+
+def sides(layer: Layer, name: str, value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((top, bottom), (left, right)) from one number for all sides, (rows, columns), or both."""
+    operation = f"{type(layer).__name__}, {name}"
+    if isinstance(value, str):
+        raise TypeError(f"{operation}: expected integers, got {value!r}")
+    top, bottom, left, right = normal_padding(operation, value)
+    return (int(top), int(bottom)), (int(left), int(right))
 
 
 def images(layer: Layer, input_shape: Any) -> tuple[int | None, ...]:

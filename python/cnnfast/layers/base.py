@@ -15,6 +15,7 @@ import numpy as np
 from cnnfast import initializers, regularizers
 from cnnfast.graph.values import Graph, Node, Shape, Spec, Value, Variable
 from cnnfast.layers.arguments import arguments_of
+from cnnfast.ops.core import as_float32
 
 _name_counts: Counter[str] = Counter()
 
@@ -233,7 +234,7 @@ class Layer:
         flat = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         symbolic = [x for x in flat if isinstance(x, Value)]
         if not symbolic:
-            flat = [np.asarray(x) for x in flat]
+            flat = [as_float32(self.name, "the input", x) for x in flat]
             inputs = flat if isinstance(inputs, (list, tuple)) else flat[0]
         self._build_from([tuple(x.shape) for x in flat], isinstance(inputs, (list, tuple)))
         if symbolic and symbolic[0].graph is None:
@@ -253,7 +254,7 @@ class Layer:
     def _define(self, inputs: Any, flat: list[Value]) -> Any:
         """Adds the layer to a model's definition: the outputs' shapes are found by a trial trace."""
         graph = Graph()
-        trial = [graph.input(v.spec) for v in flat]
+        trial = [graph.input(Spec(v.shape)) for v in flat]  # whatever is fed becomes float32
         several_in = isinstance(inputs, (list, tuple))
         outputs = self(trial if several_in else trial[0], training=False)
         several_out = isinstance(outputs, (list, tuple))

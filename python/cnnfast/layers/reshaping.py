@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnfast import ops
-from cnnfast.layers.arguments import channels_last
+from cnnfast.layers.arguments import channels_last, images, pair, sides
 from cnnfast.layers.base import Layer
+from cnnfast.ops.window import IntPair
 
 
 class Flatten(Layer):
@@ -49,3 +50,94 @@ class Reshape(Layer):
 
     def call(self, x: Any) -> Any:
         return ops.reshape(x, self.target_shape, keep_batch=True)
+
+
+class ZeroPadding2D(Layer):
+    """Zeros around the image. Input (N, H, W, C), output (N, H + top + bottom, W + left + right, C).
+
+    Args:
+        padding: one number for all sides, (rows, columns), or ((top, bottom), (left, right)). Default 1.
+        data_format: "channels_last", the only one.
+
+    Raises:
+        ValueError: a negative number.
+
+    Example:
+        >>> ZeroPadding2D(((0, 1), (2, 0)))(np.ones((1, 4, 4, 3))).shape
+        (1, 5, 6, 3)
+    """
+
+    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        channels_last(self, data_format)
+        self.padding = sides(self, "padding", padding)
+
+    def build(self, input_shape: Any) -> None:
+        images(self, input_shape)
+
+    def call(self, x: Any) -> Any:
+        return ops.zero_pad2d(x, self.padding)
+
+
+class Cropping2D(Layer):
+    """Cuts the sides of the image off. Input (N, H, W, C), output (N, H - top - bottom, W - left - right, C).
+
+    Args:
+        cropping: one number for all sides, (rows, columns), or ((top, bottom), (left, right)). Default 0.
+        data_format: "channels_last", the only one.
+
+    Raises:
+        ValueError: a negative number, or nothing left of the image.
+
+    Example:
+        >>> Cropping2D(1)(np.ones((1, 4, 5, 3))).shape
+        (1, 2, 3, 3)
+    """
+
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        channels_last(self, data_format)
+        self.cropping = sides(self, "cropping", cropping)
+
+    def build(self, input_shape: Any) -> None:
+        images(self, input_shape)
+
+    def call(self, x: Any) -> Any:
+        return ops.crop2d(x, self.cropping)
+
+
+class UpSampling2D(Layer):
+    """Enlarges the image by whole factors. Input (N, H, W, C), output (N, H * rows, W * columns, C).
+
+    Args:
+        size: factors (rows, columns), or one for both. Default 2.
+        data_format: "channels_last", the only one.
+        interpolation: "nearest" (default): pixels repeated; "bilinear": between pixel centres, edges repeated.
+
+    Raises:
+        ValueError: a factor below 1, another interpolation.
+
+    Example:
+        >>> UpSampling2D()(np.array([1.0, 2.0]).reshape(1, 1, 2, 1))[0, 0, :, 0].tolist()
+        [1.0, 1.0, 2.0, 2.0]
+    """
+
+    def __init__(
+        self,
+        size: IntPair = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        channels_last(self, data_format)
+        self.size = pair(self, "size", size)
+        if interpolation not in ("nearest", "bilinear"):
+            raise ValueError(f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', got {interpolation!r}")
+        self.interpolation = interpolation
+
+    def build(self, input_shape: Any) -> None:
+        images(self, input_shape)
+
+    def call(self, x: Any) -> Any:
+        return ops.upsample2d(x, self.size, interpolation=self.interpolation)

@@ -1,0 +1,61 @@
+"""Each layer against Keras with the same weights: outputs, output shapes, and what Keras calls its weights."""
+
+from __future__ import annotations
+
+import inspect
+import os
+
+import numpy as np
+import pytest
+
+from cnnfast import layers
+from tests.layers.cases import CASES, case_id
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def keras():
+    return pytest.importorskip("keras", reason="Keras is not installed")
+
+
+@pytest.fixture
+def pair(keras, rng, request):
+    """The same layer of both libraries with the same random weights, and an input."""
+    name, arguments, shapes = request.param
+    xs = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+    x = xs if len(xs) > 1 else xs[0]
+    ours, theirs = getattr(layers, name)(**arguments), getattr(keras.layers, name)(**arguments)
+    ours(x), theirs(x)
+    weights = [np.abs(rng.standard_normal(w.shape)).astype(np.float32) + 0.1 for w in theirs.get_weights()]
+    weights = [w if w.ndim == 1 else w - w.mean() for w in weights]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+    return ours, theirs, x
+
+
+@pytest.mark.parametrize("pair", CASES, ids=case_id, indirect=True)
+def test_layer_agrees_with_keras(pair):
+    ours, theirs, x = pair
+    exact = np.asarray(theirs(x))
+    y = ours(x)
+    assert y.shape == exact.shape
+    assert np.max(np.abs(y - exact)) <= 1e-5 * np.max(np.abs(exact))
+
+
+@pytest.mark.parametrize("pair", CASES, ids=case_id, indirect=True)
+def test_shapes_and_weight_names_are_those_of_keras(pair):
+    ours, theirs, x = pair
+    shape = [tuple(v.shape) for v in x] if isinstance(x, list) else tuple(x.shape)
+    assert tuple(ours.compute_output_shape(shape)) == tuple(theirs.compute_output_shape(shape))
+    assert [w.name.split("/")[-1] for w in ours.weights] == [w.name for w in theirs.weights if "seed" not in w.name]
+    assert ours.count_params() == theirs.count_params()
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_id)
+def test_arguments_come_in_the_order_of_keras(keras, case):
+    theirs = list(inspect.signature(getattr(keras.layers, case[0])).parameters)
+    ours = [p for p in inspect.signature(getattr(layers, case[0])).parameters if p != "kwargs"]
+    assert ours == theirs[: len(ours)]
