@@ -46,7 +46,7 @@ def save_checkpoint(
     Example:
         >>> save_checkpoint("latest.safetensors", model, epoch=3)
         >>> load_checkpoint("latest.safetensors", model)
-        (3, {})
+        (3, {}, {})
     """
     if isinstance(epoch, bool) or not hasattr(epoch, "__index__") or int(epoch) < 0:
         raise ValueError(f"save_checkpoint: epoch must be a whole number of at least 0, got {epoch!r}")
@@ -61,18 +61,15 @@ def save_checkpoint(
     safetensors_io.write(path, state, document)
 
 
-def load_checkpoint(
-    path: Any, model: Model, *, arrays: dict[str, np.ndarray] | None = None
-) -> tuple[int, dict[str, Any]]:
+def load_checkpoint(path: Any, model: Model) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
     """Puts a model, its optimizer and the random generator into the state that `save_checkpoint` wrote.
 
     Args:
         path: the file.
         model: of the same structure, built; compiled with the same kind of optimizer, if the file holds one's state.
-        arrays: takes up the arrays that were saved beside `extra`.
 
     Returns:
-        The number of epochs that were done, and `extra`.
+        The number of epochs that were done, `extra`, and the arrays that were saved beside it.
 
     Raises:
         ValueError: a damaged file, or a state that does not fit the model. Nothing has changed then.
@@ -96,6 +93,4 @@ def load_checkpoint(
     assign(assignment)
     if numbers is not None:
         set_numbers(model.optimizer, numbers)
-    if arrays is not None:
-        arrays.update(arrays_under(_EXTRA, found))
-    return epoch, extra
+    return epoch, extra, arrays_under(_EXTRA, found)
