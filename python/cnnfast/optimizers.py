@@ -115,6 +115,15 @@ class Optimizer:
         """All slots, in the order in which the weights were first seen."""
         return [s for _, slots in self._slots.values() for s in slots.values()]
 
+    def slots_of(self, variable: Variable) -> dict[str, Variable]:
+        """The slots of one weight by name; empty before `build` has seen it."""
+        return self._slots[id(variable)][1] if id(variable) in self._slots else {}
+
+    def decays(self, variable: Variable) -> bool:
+        """Whether weight decay, if there is any, touches a weight."""
+        named = any(name in variable.name for name in self._undecayed_names)
+        return not named and id(variable) not in self._undecayed
+
     def set_slot_values(self, values: Sequence[np.ndarray]) -> None:
         """Sets all slots, as `variables` orders them; before the first step they wait until the slots exist.
 

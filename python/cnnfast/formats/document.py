@@ -14,7 +14,7 @@ VERSION = 1
 _KEYS = {
     "weights": {"version", "kind"},
     "model": {"version", "kind", "architecture", "training"},
-    "checkpoint": {"version", "kind", "epoch", "extra", "random"},
+    "checkpoint": {"version", "kind", "epoch", "extra", "optimizer", "random"},
 }
 
 

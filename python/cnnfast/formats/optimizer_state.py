@@ -1,0 +1,83 @@
+"""What an optimizer has gathered while training, as files hold it: the slots of the weights, and a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnfast.formats.strict_json import member, only_keys, short
+from cnnfast.formats.weights import Assignment, arrays_under, match
+from cnnfast.graph.values import Variable
+from cnnfast.optimizers import OPTIMIZERS, Optimizer
+
+SLOTS = "optimizer/"  # begins the names of a file's arrays that are slots: optimizer/<weight>/<slot>
+_MAX_ITERATIONS = 2**53  # up to here a float counts exactly
+
+
+def slot_arrays(optimizer: Optimizer, weights: Mapping[str, Variable]) -> dict[str, np.ndarray]:
+    """The slots of all weights that were trained, as a file holds them."""
+    return {
+        f"{SLOTS}{name}/{slot}": value.value
+        for name, weight in weights.items()
+        for slot, value in optimizer.slots_of(weight).items()
+    }
+
+
+def match_slots(
+    what: str, arrays: Mapping[str, np.ndarray], optimizer: Optimizer, weights: Mapping[str, Variable]
+) -> Assignment:
+    """Which of a file's arrays goes into which slot. Slots that are not there yet are made.
+
+    Raises:
+        ValueError: slots that the optimizer does not have, that are missing, or of another shape.
+    """
+    found = arrays_under(SLOTS, arrays)
+    trained = {name.rsplit("/", 1)[0] for name in found}
+    optimizer.build([weight for name, weight in weights.items() if name in trained])
+    slots = {
+        f"{name}/{slot}": value
+        for name, weight in weights.items()
+        if name in trained
+        for slot, value in optimizer.slots_of(weight).items()
+    }
+    return match(f"{what}: the optimizer's slots", found, slots)
+
+
+def describe_numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """The kind of optimizer, its steps so far and its learning rate (None if that follows a schedule)."""
+    return {
+        "class_name": OPTIMIZERS.name_of(type(optimizer)) or type(optimizer).__name__,
+        "iterations": optimizer.iterations,
+        "learning_rate": optimizer.learning_rate if optimizer.schedule is None else None,
+    }
+
+
+def check_numbers(what: str, numbers: Any, optimizer: Optimizer) -> None:
+    """ValueError unless `numbers`, perhaps hostile, describe an optimizer like this one."""
+    mine = describe_numbers(optimizer)
+    only_keys(what, numbers, set(mine))
+    kind = member(what, numbers, "class_name", str)
+    if kind != mine["class_name"]:
+        raise ValueError(f"{what} is of {short(kind)}, the model is compiled with {mine['class_name']!r}")
+    check_iterations(what, numbers)
+    if (numbers.get("learning_rate") is None) != (mine["learning_rate"] is None):
+        raise ValueError(f"{what} and the optimizer of the model do not agree on whether there is a schedule")
+    if mine["learning_rate"] is not None and member(what, numbers, "learning_rate", float) < 0:
+        raise ValueError(f"{what}: learning_rate must be at least 0, got {numbers['learning_rate']}")
+
+
+def check_iterations(what: str, numbers: Any) -> int:
+    """The number of steps in a description. ValueError if it is none."""
+    iterations = member(what, numbers, "iterations", int)
+    if not 0 <= iterations <= _MAX_ITERATIONS:
+        raise ValueError(f"{what}: iterations must lie in [0, 2**53], got {iterations}")
+    return iterations
+
+
+def set_numbers(optimizer: Optimizer, numbers: Mapping[str, Any]) -> None:
+    """Takes over numbers that `check_numbers` let pass."""
+    optimizer.iterations = numbers["iterations"]
+    if numbers["learning_rate"] is not None:
+        optimizer.learning_rate = numbers["learning_rate"]
