@@ -1,11 +1,15 @@
 // The kernel table of the instruction set being compiled: one line a family.
 #include "../kernels/activation.hpp"
+#include "../kernels/arithmetic.hpp"
 #include "../kernels/conv2d.hpp"
 #include "../kernels/conv2d_depthwise.hpp"
+#include "../kernels/dropout.hpp"
 #include "../kernels/loss.hpp"
 #include "../kernels/matmul.hpp"
 #include "../kernels/optimizer.hpp"
 #include "../kernels/pool2d.hpp"
+#include "../kernels/reduce.hpp"
+#include "../kernels/resize.hpp"
 #include "cnnfast/kernels.hpp"
 
 namespace cnnfast {
@@ -22,6 +26,19 @@ static constexpr KernelTable make_table(const char* name) {
   table.optimizer = optimizer_kernels;
   table.pool2d = pool2d_kernels;
   return table;
+  return {
+      name,
+      activation_kernels,
+      arithmetic_kernels,
+      conv2d_depthwise_kernels,
+      conv2d_kernels,
+      dropout_kernels,
+      loss_kernels,
+      matmul_kernels,
+      optimizer_kernels,
+      reduce_kernels,
+      resize_kernels,
+  };
 }
 
 }  // namespace CNNFAST_ISA

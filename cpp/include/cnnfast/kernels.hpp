@@ -1,24 +1,32 @@
 // The table of kernels of one instruction set. The runtime picks one table at start; every caller goes through it.
 #pragma once
 #include "cnnfast/kernels/activation.hpp"
+#include "cnnfast/kernels/arithmetic.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "cnnfast/kernels/conv2d_depthwise.hpp"
+#include "cnnfast/kernels/dropout.hpp"
 #include "cnnfast/kernels/loss.hpp"
 #include "cnnfast/kernels/matmul.hpp"
 #include "cnnfast/kernels/optimizer.hpp"
 #include "cnnfast/kernels/pool2d.hpp"
+#include "cnnfast/kernels/reduce.hpp"
+#include "cnnfast/kernels/resize.hpp"
 
 namespace cnnfast {
 
 struct KernelTable {
   const char* name;
   ActivationKernels activation;
-  Conv2dKernels conv2d;
+  ArithmeticKernels arithmetic;
   Conv2dDepthwiseKernels conv2d_depthwise;
+  Conv2dKernels conv2d;
+  DropoutKernels dropout;
   LossKernels loss;
   MatmulKernels matmul;
   OptimizerKernels optimizer;
   Pool2dKernels pool2d;
+  ReduceKernels reduce;
+  ResizeKernels resize;
 };
 
 // Tables built into this binary; null where the compiler's target has no such instruction set.

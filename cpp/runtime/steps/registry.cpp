@@ -10,12 +10,17 @@ const StepRegistry& registry() {
   static const StepRegistry all = [] {
     StepRegistry r;
     add_activation_steps(r);
+    add_arithmetic_steps(r);
     add_conv2d_depthwise_steps(r);
     add_conv2d_steps(r);
     add_dense_steps(r);
+    add_dropout_steps(r);
+    add_layout_steps(r);
     add_loss_steps(r);
     add_optimizer_steps(r);
     add_pool2d_steps(r);
+    add_reduce_steps(r);
+    add_resize_steps(r);
     return r;
   }();
   return all;
