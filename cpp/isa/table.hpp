@@ -19,26 +19,17 @@ static constexpr KernelTable make_table(const char* name) {
   KernelTable table{};
   table.name = name;
   table.activation = activation_kernels;
+  table.arithmetic = arithmetic_kernels;
   table.conv2d = conv2d_kernels;
   table.conv2d_depthwise = conv2d_depthwise_kernels;
+  table.dropout = dropout_kernels;
   table.loss = loss_kernels;
   table.matmul = matmul_kernels;
   table.optimizer = optimizer_kernels;
   table.pool2d = pool2d_kernels;
+  table.reduce = reduce_kernels;
+  table.resize = resize_kernels;
   return table;
-  return {
-      name,
-      activation_kernels,
-      arithmetic_kernels,
-      conv2d_depthwise_kernels,
-      conv2d_kernels,
-      dropout_kernels,
-      loss_kernels,
-      matmul_kernels,
-      optimizer_kernels,
-      reduce_kernels,
-      resize_kernels,
-  };
 }
 
 }  // namespace CNNFAST_ISA

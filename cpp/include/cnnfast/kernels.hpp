@@ -18,8 +18,8 @@ struct KernelTable {
   const char* name;
   ActivationKernels activation;
   ArithmeticKernels arithmetic;
-  Conv2dDepthwiseKernels conv2d_depthwise;
   Conv2dKernels conv2d;
+  Conv2dDepthwiseKernels conv2d_depthwise;
   DropoutKernels dropout;
   LossKernels loss;
   MatmulKernels matmul;
