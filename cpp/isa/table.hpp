@@ -2,6 +2,7 @@
 #include "../kernels/activation.hpp"
 #include "../kernels/conv2d.hpp"
 #include "../kernels/matmul.hpp"
+#include "../kernels/norm.hpp"
 #include "../kernels/pool2d.hpp"
 #include "cnnfast/kernels.hpp"
 
@@ -9,7 +10,7 @@ namespace cnnfast {
 namespace CNNFAST_ISA {
 
 static constexpr KernelTable make_table(const char* name) {
-  return {name, activation_kernels, conv2d_kernels, matmul_kernels, pool2d_kernels};
+  return {name, activation_kernels, conv2d_kernels, matmul_kernels, norm_kernels, pool2d_kernels};
 }
 
 }  // namespace CNNFAST_ISA

@@ -3,6 +3,7 @@
 #include "cnnfast/kernels/activation.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "cnnfast/kernels/matmul.hpp"
+#include "cnnfast/kernels/norm.hpp"
 #include "cnnfast/kernels/pool2d.hpp"
 
 namespace cnnfast {
@@ -12,6 +13,7 @@ struct KernelTable {
   ActivationKernels activation;
   Conv2dKernels conv2d;
   MatmulKernels matmul;
+  NormKernels norm;
   Pool2dKernels pool2d;
 };
 

@@ -12,6 +12,7 @@ const StepRegistry& registry() {
     add_activation_steps(r);
     add_conv2d_steps(r);
     add_dense_steps(r);
+    add_norm_steps(r);
     add_pool2d_steps(r);
     return r;
   }();
