@@ -7,6 +7,7 @@
 #include "../kernels/loss.hpp"
 #include "../kernels/matmul.hpp"
 #include "../kernels/optimizer.hpp"
+#include "../kernels/norm.hpp"
 #include "../kernels/pool2d.hpp"
 #include "../kernels/reduce.hpp"
 #include "../kernels/resize.hpp"
@@ -30,6 +31,7 @@ static constexpr KernelTable make_table(const char* name) {
   table.reduce = reduce_kernels;
   table.resize = resize_kernels;
   return table;
+  return {name, activation_kernels, conv2d_kernels, matmul_kernels, norm_kernels, pool2d_kernels};
 }
 
 }  // namespace CNNFAST_ISA

@@ -2,9 +2,9 @@
 // what its windows send back, so it is written once, by one task, in a fixed order, whether windows overlap or not.
 #pragma once
 #include <cmath>
-#include <type_traits>
 
 #include "cnnfast/kernels/pool2d.hpp"
+#include "lanes.hpp"
 #include "parallel.hpp"
 #include "tile.hpp"
 
@@ -34,29 +34,11 @@ static inline PoolSpan pool_windows_over(std::int64_t in, std::int64_t stride, s
   return {at < window ? 0 : (at - window) / stride + 1, min_of(at / stride + 1, out_size)};
 }
 
-// Vectors of `lanes` channels; FULL tells the compiler that lanes == width.
-template <bool FULL>
-static inline Vec load_lanes(const float* p, std::int64_t lanes) {
-  return FULL ? vload(p) : vload_first(p, lanes);
-}
-template <bool FULL>
-static inline void store_lanes(float* p, Vec a, std::int64_t lanes) {
-  FULL ? vstore(p, a) : vstore_first(p, a, lanes);
-}
-
 // Window positions are compared in float lanes (exact below 2^24) and kept as integers in memory. A row at a time is
 // converted, so that the loop is the compiler's to vectorise, whatever the number of channels.
 template <class From, class To>
 static inline void convert_positions(std::int64_t n, const From* from, To* to) {
   for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(static_cast<std::int32_t>(from[i]));
-}
-
-// Calls pixel.template run<FULL>(c, lanes) for the vectors along C.
-template <class Pixel>
-static inline void for_each_channel_vector(std::int64_t C, const Pixel& pixel) {
-  std::int64_t c = 0;
-  for (; c + Vec::width <= C; c += Vec::width) pixel.template run<true>(c, Vec::width);
-  if (c < C) pixel.template run<false>(c, C - c);
 }
 
 // Calls f(n, row, worker) for all rows of N grids; a row reads and writes about `floats` floats.
@@ -79,14 +61,14 @@ struct MaxPoolPixel {
   float* y;
   float* positions;
 
-  template <bool FULL>
-  void run(std::int64_t c, std::int64_t lanes) const {
+  template <class Full>
+  void operator()(Full full, std::int64_t c, std::int64_t lanes) const {
     Vec best = vset(-INFINITY), where = vset(static_cast<float>(first_position));
 #pragma GCC unroll 3
     for (std::int64_t r = 0; r < (WINDOW ? WINDOW : rows); ++r) {
 #pragma GCC unroll 3
       for (std::int64_t s = 0; s < (WINDOW ? WINDOW : cols); ++s) {
-        const Vec a = load_lanes<FULL>(x + r * row_pitch + s * col_pitch + c, lanes);
+        const Vec a = load_lanes(full, x + r * row_pitch + s * col_pitch + c, lanes);
         if (POSITIONS) {
           const std::int64_t position = WINDOW ? r * WINDOW + s : first_position + r * window_cols + s;
           where = vselect_gt(a, best, vset(static_cast<float>(position)), where);
@@ -96,8 +78,8 @@ struct MaxPoolPixel {
         best = vselect_gt(a, best, a, vselect_gt(best, a, best, mean));
       }
     }
-    store_lanes<FULL>(y + c, best, lanes);
-    if (POSITIONS) store_lanes<FULL>(positions + c, where, lanes);
+    store_lanes(full, y + c, best, lanes);
+    if (POSITIONS) store_lanes(full, positions + c, where, lanes);
   }
 };
 
@@ -113,7 +95,7 @@ static inline void max_pool2d_row(const Pool2dShape& s, std::int64_t n, std::int
     const std::int64_t cut_left = cols.first - (q * s.stride_w - s.pad_left);
     const float* window = x + ((n * s.H + rows.first) * s.W + cols.first) * s.C;
     const auto run = [&](auto size) {
-      for_each_channel_vector(
+      for_each_lanes(
           s.C, MaxPoolPixel<POSITIONS, decltype(size)::value>{rows.count(), cols.count(), s.W * s.C, s.C, s.S, window,
                                                               cut_above * s.S + cut_left, y, positions});
     };
@@ -148,17 +130,17 @@ struct AveragePoolPixel {
   PoolSpan rows, cols;
   float* y;
 
-  template <bool FULL>
-  void run(std::int64_t c, std::int64_t lanes) const {
+  template <class Full>
+  void operator()(Full full, std::int64_t c, std::int64_t lanes) const {
     Vec sum = vzero();
     for (std::int64_t h = rows.first; h < rows.last; ++h) {
       const float* from = x + (h * s.W + cols.first) * s.C + c;
       Vec row_sum = vzero();  // rows apart: the rounding error of a large window grows with R + S, not R * S
       for (std::int64_t w = cols.first; w < cols.last; ++w, from += s.C)
-        row_sum = row_sum + load_lanes<FULL>(from, lanes);
+        row_sum = row_sum + load_lanes(full, from, lanes);
       sum = sum + row_sum;
     }
-    store_lanes<FULL>(y + c, sum * vset(1.0f / static_cast<float>(rows.count() * cols.count())), lanes);
+    store_lanes(full, y + c, sum * vset(1.0f / static_cast<float>(rows.count() * cols.count())), lanes);
   }
 };
 
@@ -167,7 +149,7 @@ static void average_pool2d(const Pool2dShape& s, const float* x, float* y) {
     const PoolSpan rows = pool_window(p, s.stride_h, s.pad_top, s.R, s.H);
     for (std::int64_t q = 0; q < s.Q; ++q) {
       const PoolSpan cols = pool_window(q, s.stride_w, s.pad_left, s.S, s.W);
-      for_each_channel_vector(s.C, AveragePoolPixel{s, x + n * s.H * s.W * s.C, rows, cols,
+      for_each_lanes(s.C, AveragePoolPixel{s, x + n * s.H * s.W * s.C, rows, cols,
                                                     y + ((n * s.P + p) * s.Q + q) * s.C});
     }
   });
@@ -192,10 +174,10 @@ struct MaxPoolSource {
     std::int64_t first;
     const float *dy, *positions;
 
-    template <bool FULL>
-    Share window(std::int64_t p, std::int64_t q, std::int64_t c, std::int64_t lanes) const {
+    template <class Full>
+    Share window(Full full, std::int64_t p, std::int64_t q, std::int64_t c, std::int64_t lanes) const {
       const std::int64_t at = ((p - first) * s.Q + q) * s.C + c;
-      return {load_lanes<FULL>(dy + at, lanes), load_lanes<FULL>(positions + at, lanes)};
+      return {load_lanes(full, dy + at, lanes), load_lanes(full, positions + at, lanes)};
     }
   };
 
@@ -220,11 +202,11 @@ struct AveragePoolSource {
     const Pool2dShape& s;
     const float* dy;  // of the image
 
-    template <bool FULL>
-    Share window(std::int64_t p, std::int64_t q, std::int64_t c, std::int64_t lanes) const {
+    template <class Full>
+    Share window(Full full, std::int64_t p, std::int64_t q, std::int64_t c, std::int64_t lanes) const {
       const std::int64_t count = pool_window(p, s.stride_h, s.pad_top, s.R, s.H).count() *
                                  pool_window(q, s.stride_w, s.pad_left, s.S, s.W).count();
-      return {load_lanes<FULL>(dy + (p * s.Q + q) * s.C + c, lanes) * vset(1.0f / static_cast<float>(count))};
+      return {load_lanes(full, dy + (p * s.Q + q) * s.C + c, lanes) * vset(1.0f / static_cast<float>(count))};
     }
   };
 
@@ -244,15 +226,15 @@ struct PoolCell {
   std::int64_t row_at, col_at;  // where the cell begins in the window
   float* dx;                    // first element of the cell
 
-  template <bool FULL>
-  void run(std::int64_t c, std::int64_t lanes) const {
+  template <class Full>
+  void operator()(Full full, std::int64_t c, std::int64_t lanes) const {
     const Pool2dShape& s = windows.s;
-    const auto share = windows.template window<FULL>(p, q, c, lanes);
+    const auto share = windows.window(full, p, q, c, lanes);
     for (std::int64_t i = 0; i < (CELL ? CELL : rows.count()); ++i) {
       for (std::int64_t j = 0; j < (CELL ? CELL : cols.count()); ++j) {
         const bool inside = row_at + i < s.R && col_at + j < s.S;
         const std::int64_t position = CELL ? i * CELL + j : inside ? (row_at + i) * s.S + col_at + j : kOutside;
-        store_lanes<FULL>(dx + (i * s.W + j) * s.C + c, share.to(position), lanes);
+        store_lanes(full, dx + (i * s.W + j) * s.C + c, share.to(position), lanes);
       }
     }
   }
@@ -276,9 +258,9 @@ static void pool2d_backward_apart(const Source& source, float* dx) {
       const std::int64_t col_at = cols.first + s.pad_left - q * s.stride_w;
       float* cell = dx + ((n * s.H + rows.first) * s.W + cols.first) * s.C;
       if (rows.count() == 2 && cols.count() == 2 && s.R == 2 && s.S == 2 && row_at == 0 && col_at == 0)
-        for_each_channel_vector(s.C, PoolCell<Rows, 2>{windows, p, q, rows, cols, row_at, col_at, cell});
+        for_each_lanes(s.C, PoolCell<Rows, 2>{windows, p, q, rows, cols, row_at, col_at, cell});
       else
-        for_each_channel_vector(s.C, PoolCell<Rows, 0>{windows, p, q, rows, cols, row_at, col_at, cell});
+        for_each_lanes(s.C, PoolCell<Rows, 0>{windows, p, q, rows, cols, row_at, col_at, cell});
     }
   });
 }
@@ -292,15 +274,15 @@ struct PoolGather {
   std::int64_t position;
   float* dx;
 
-  template <bool FULL>
-  void run(std::int64_t c, std::int64_t lanes) const {
+  template <class Full>
+  void operator()(Full full, std::int64_t c, std::int64_t lanes) const {
     const Pool2dShape& s = windows.s;
     Vec sum = vzero();
     for (std::int64_t p = rows.first; p < rows.last; ++p)
       for (std::int64_t q = cols.first; q < cols.last; ++q)
-        sum = sum + windows.template window<FULL>(p, q, c, lanes)
+        sum = sum + windows.window(full, p, q, c, lanes)
                         .to(position - (p - rows.first) * s.stride_h * s.S - (q - cols.first) * s.stride_w);
-    store_lanes<FULL>(dx + c, sum, lanes);
+    store_lanes(full, dx + c, sum, lanes);
   }
 };
 
@@ -315,7 +297,7 @@ static void pool2d_backward_overlapping(const Source& source, float* dx) {
       const PoolSpan cols = pool_windows_over(w, s.stride_w, s.pad_left, s.S, s.Q);
       const std::int64_t position =
           (h + s.pad_top - rows.first * s.stride_h) * s.S + w + s.pad_left - cols.first * s.stride_w;
-      for_each_channel_vector(s.C, PoolGather<typename Source::Rows>{windows, rows, cols, position, to});
+      for_each_lanes(s.C, PoolGather<typename Source::Rows>{windows, rows, cols, position, to});
     }
   });
 }

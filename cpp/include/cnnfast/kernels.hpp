@@ -8,6 +8,7 @@
 #include "cnnfast/kernels/loss.hpp"
 #include "cnnfast/kernels/matmul.hpp"
 #include "cnnfast/kernels/optimizer.hpp"
+#include "cnnfast/kernels/norm.hpp"
 #include "cnnfast/kernels/pool2d.hpp"
 #include "cnnfast/kernels/reduce.hpp"
 #include "cnnfast/kernels/resize.hpp"
@@ -24,6 +25,7 @@ struct KernelTable {
   LossKernels loss;
   MatmulKernels matmul;
   OptimizerKernels optimizer;
+  NormKernels norm;
   Pool2dKernels pool2d;
   ReduceKernels reduce;
   ResizeKernels resize;

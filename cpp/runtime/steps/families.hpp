@@ -12,6 +12,7 @@ void add_dropout_steps(StepRegistry& registry);
 void add_layout_steps(StepRegistry& registry);
 void add_loss_steps(StepRegistry& registry);
 void add_optimizer_steps(StepRegistry& registry);
+void add_norm_steps(StepRegistry& registry);
 void add_pool2d_steps(StepRegistry& registry);
 void add_reduce_steps(StepRegistry& registry);
 void add_resize_steps(StepRegistry& registry);

@@ -1,0 +1,37 @@
+// Batch normalization of x (M,C), M = all dimensions but the last: y = gamma * (x - mean) / sqrt(variance + epsilon)
+// + beta, per channel (Ioffe and Szegedy 2015). gamma and beta may be null: 1 and 0.
+#pragma once
+#include <cstdint>
+
+#include "cnnfast/kernels/epilogue.hpp"
+
+namespace cnnfast {
+
+struct BatchNormShape {
+  std::int64_t M, C;
+  float epsilon;
+};
+
+struct NormKernels {
+  // Floats of workspace for each of the functions below that take one.
+  std::int64_t (*workspace)(const BatchNormShape& shape);
+  // Mean and biased variance of each channel.
+  void (*moments)(const BatchNormShape& shape, const float* x, float* mean, float* variance, float* workspace);
+  // y from given moments.
+  void (*normalize)(const BatchNormShape& shape, const float* x, const float* gamma, const float* beta,
+                    const float* mean, const float* variance, Epilogue epilogue, float* y, float* workspace);
+  // dgamma = sum of dy * xhat, dbeta = sum of dy.
+  void (*backward_scale)(const BatchNormShape& shape, const float* dy, const float* x, const float* mean,
+                         const float* variance, float* dgamma, float* dbeta, float* workspace);
+  // dx where mean and variance are those of x itself, which dx takes into account.
+  void (*backward_batch)(const BatchNormShape& shape, const float* dy, const float* x, const float* gamma,
+                         const float* mean, const float* variance, const float* dgamma, const float* dbeta, float* dx,
+                         float* workspace);
+  // dx where mean and variance are constants.
+  void (*backward_constant)(const BatchNormShape& shape, const float* dy, const float* gamma, const float* variance,
+                            float* dx, float* workspace);
+  // moving = momentum * moving + (1 - momentum) * value
+  void (*moving_average)(std::int64_t n, float momentum, const float* value, float* moving);
+};
+
+}  // namespace cnnfast

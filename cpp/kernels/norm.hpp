@@ -1,0 +1,228 @@
+// Batch normalization (see cnnfast/kernels/norm.hpp). Sums over rows: a fixed number of slices as tasks, each walking
+// blocks of rows that stay in cache, so that each block can be read twice at the price of once.
+#pragma once
+#include "cnnfast/kernels/norm.hpp"
+#include "elementwise.hpp"
+#include "lanes.hpp"
+#include "parallel.hpp"
+#include "tile.hpp"
+
+namespace cnnfast {
+namespace CNNFAST_ISA {
+
+static constexpr std::int64_t kNormSlices = 32, kNormBlockFloats = 8192;
+static constexpr int kNormVecs = 4;  // vectors of channels that are summed side by side
+static constexpr std::int64_t kNormCols = kNormVecs * Vec::width;
+
+static inline std::int64_t norm_slices(const BatchNormShape& s) {
+  return max_of(1, min_of(kNormSlices, s.M * s.C / kNormBlockFloats));
+}
+
+// Two floats a channel for each slice, or three coefficients.
+static std::int64_t norm_workspace(const BatchNormShape& s) { return max_of(2 * norm_slices(s), 3) * s.C; }
+
+// Calls f(first row, rows, slice) for the blocks of each slice, in order.
+template <class F>
+static inline void for_each_norm_block(const BatchNormShape& s, const F& f) {
+  const std::int64_t slices = norm_slices(s), block = max_of(kNormBlockFloats / s.C, 8);
+  parallel(slices, [&](std::int64_t slice, int) {
+    const std::int64_t end = (slice + 1) * s.M / slices;
+    for (std::int64_t m = slice * s.M / slices; m < end; m += block) f(m, min_of(block, end - m), slice);
+  });
+}
+
+// Calls strip.template run<FULL>(c, cols) for strips of kNormCols channels; the last may be narrower.
+template <class Strip>
+static inline void for_each_norm_strip(std::int64_t C, const Strip& strip) {
+  std::int64_t c = 0;
+  for (; c + kNormCols <= C; c += kNormCols) strip.template run<false>(c, kNormCols);
+  if (c < C) strip.template run<true>(c, C - c);
+}
+
+// Mean and sum of squared deviations of `rows` rows, joined to those of `before` earlier rows: within the block the
+// corrected two-pass algorithm, between blocks the update of Chan, Golub and LeVeque, "Algorithms for computing the
+// sample variance" (1983), equations 1.7 and 2.1.
+struct MomentsStrip {
+  const float* x;
+  std::int64_t C, rows, before;
+  float *mean, *deviation;
+
+  template <bool PARTIAL>
+  void run(std::int64_t c, std::int64_t cols) const {
+    const float* from = x + c;
+    const Vec share = vset(1.0f / static_cast<float>(rows));
+    Vec centre[kNormVecs], sum[kNormVecs], squares[kNormVecs];
+    for (int v = 0; v < kNormVecs; ++v) centre[v] = sum[v] = squares[v] = vzero();
+    for (std::int64_t m = 0; m < rows; ++m)
+      for (int v = 0; v < kNormVecs; ++v)
+        centre[v] = centre[v] + load_cols<kNormVecs, PARTIAL>(from + m * C, v, cols);
+    for (int v = 0; v < kNormVecs; ++v) centre[v] = centre[v] * share;
+    for (std::int64_t m = 0; m < rows; ++m)
+      for (int v = 0; v < kNormVecs; ++v) {
+        const Vec d = load_cols<kNormVecs, PARTIAL>(from + m * C, v, cols) - centre[v];
+        sum[v] = sum[v] + d;
+        squares[v] = vfma(d, d, squares[v]);
+      }
+    const float total = static_cast<float>(before + rows);
+    const Vec pull = vset(static_cast<float>(rows) / total);
+    const Vec spread = vset(static_cast<float>(before) * (static_cast<float>(rows) / total));
+    for (int v = 0; v < kNormVecs; ++v) {
+      const Vec correction = sum[v] * share;  // what rounding left of the mean
+      Vec m = centre[v] + correction, d = squares[v] - sum[v] * correction;
+      if (before) {
+        const Vec old = load_cols<kNormVecs, PARTIAL>(mean + c, v, cols), step = m - old;
+        m = vfma(step, pull, old);
+        d = vfma(step * step, spread, d + load_cols<kNormVecs, PARTIAL>(deviation + c, v, cols));
+      }
+      store_cols<kNormVecs, PARTIAL>(mean + c, v, m, cols);
+      store_cols<kNormVecs, PARTIAL>(deviation + c, v, d, cols);
+    }
+  }
+};
+
+static void norm_moments(const BatchNormShape& s, const float* x, float* mean, float* variance, float* workspace) {
+  const std::int64_t slices = norm_slices(s);
+  for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
+    float* partial = workspace + slice * 2 * s.C;
+    for_each_norm_strip(s.C,
+                        MomentsStrip{x + m * s.C, s.C, rows, m - slice * s.M / slices, partial, partial + s.C});
+  });
+  for (std::int64_t c = 0; c < s.C; ++c) {  // the same update, between slices
+    double count = 0, centre = 0, deviation = 0;
+    for (std::int64_t i = 0; i < slices; ++i) {
+      const double rows = static_cast<double>((i + 1) * s.M / slices - i * s.M / slices);
+      const double step = workspace[i * 2 * s.C + c] - centre;
+      deviation += workspace[(i * 2 + 1) * s.C + c] + step * step * count * rows / (count + rows);
+      count += rows;
+      centre += step * rows / count;
+    }
+    mean[c] = static_cast<float>(centre);
+    variance[c] = static_cast<float>(deviation / count);
+  }
+}
+
+// gamma / sqrt(variance + epsilon) of the channels from c.
+template <class Full>
+static inline Vec norm_scale(Full full, const BatchNormShape& s, const float* gamma, const float* variance,
+                             std::int64_t c, std::int64_t lanes) {
+  const Vec g = gamma ? load_lanes(full, gamma + c, lanes) : vset(1.0f);
+  return g / vsqrt(load_lanes(full, variance + c, lanes) + vset(s.epsilon));
+}
+
+// Calls f(full, index, channel, lanes) for all vectors of (M,C).
+template <class F>
+static inline void for_each_norm_vector(const BatchNormShape& s, const F& f) {
+  const std::int64_t per_task = max_of(kElementwiseBlock / s.C, 1);
+  parallel(ceil_div(s.M, per_task), [&](std::int64_t task, int) {
+    const std::int64_t end = min_of((task + 1) * per_task, s.M);
+    for (std::int64_t m = task * per_task; m < end; ++m)
+      for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) { f(full, m * s.C + c, c, lanes); });
+  });
+}
+
+static void norm_normalize(const BatchNormShape& s, const float* x, const float* gamma, const float* beta,
+                           const float* mean, const float* variance, Epilogue epilogue, float* y, float* workspace) {
+  float *scale = workspace, *shift = workspace + s.C;
+  for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
+    store_lanes(full, scale + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
+    store_lanes(full, shift + c, beta ? load_lanes(full, beta + c, lanes) : vzero(), lanes);
+  });
+  for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
+    const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
+    const Vec a = vfma(centred, load_lanes(full, scale + c, lanes), load_lanes(full, shift + c, lanes));
+    store_lanes(full, y + i, apply_epilogue(a, epilogue), lanes);
+  });
+}
+
+// Sums of dy and of dy * (x - mean) over `rows` rows, added to those of earlier blocks.
+struct NormSumsStrip {
+  const float *dy, *x, *mean;
+  std::int64_t C, rows;
+  bool first;
+  float *sum, *product;
+
+  template <bool PARTIAL>
+  void run(std::int64_t c, std::int64_t cols) const {
+    Vec centre[kNormVecs], sums[kNormVecs], products[kNormVecs];
+    for (int v = 0; v < kNormVecs; ++v) {
+      centre[v] = load_cols<kNormVecs, PARTIAL>(mean + c, v, cols);
+      sums[v] = products[v] = vzero();
+    }
+    for (std::int64_t m = 0; m < rows; ++m)
+      for (int v = 0; v < kNormVecs; ++v) {
+        const Vec g = load_cols<kNormVecs, PARTIAL>(dy + m * C + c, v, cols);
+        sums[v] = sums[v] + g;
+        products[v] = vfma(g, load_cols<kNormVecs, PARTIAL>(x + m * C + c, v, cols) - centre[v], products[v]);
+      }
+    for (int v = 0; v < kNormVecs; ++v) {
+      if (!first) {
+        sums[v] = sums[v] + load_cols<kNormVecs, PARTIAL>(sum + c, v, cols);
+        products[v] = products[v] + load_cols<kNormVecs, PARTIAL>(product + c, v, cols);
+      }
+      store_cols<kNormVecs, PARTIAL>(sum + c, v, sums[v], cols);
+      store_cols<kNormVecs, PARTIAL>(product + c, v, products[v], cols);
+    }
+  }
+};
+
+static void norm_backward_scale(const BatchNormShape& s, const float* dy, const float* x, const float* mean,
+                                const float* variance, float* dgamma, float* dbeta, float* workspace) {
+  const std::int64_t slices = norm_slices(s);
+  for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
+    float* partial = workspace + slice * 2 * s.C;
+    for_each_norm_strip(s.C, NormSumsStrip{dy + m * s.C, x + m * s.C, mean, s.C, rows, m == slice * s.M / slices,
+                                           partial, partial + s.C});
+  });
+  for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
+    Vec sum = vzero(), product = vzero();
+    for (std::int64_t i = 0; i < slices; ++i) {
+      sum = sum + load_lanes(full, workspace + i * 2 * s.C + c, lanes);
+      product = product + load_lanes(full, workspace + (i * 2 + 1) * s.C + c, lanes);
+    }
+    store_lanes(full, dbeta + c, sum, lanes);
+    store_lanes(full, dgamma + c, product * norm_scale(full, s, nullptr, variance, c, lanes), lanes);
+  });
+}
+
+// dx = gamma/sigma (dy - dbeta/M - xhat dgamma/M), sigma = sqrt(variance + epsilon) (Ioffe and Szegedy 2015,
+// section 3, collected).
+static void norm_backward_batch(const BatchNormShape& s, const float* dy, const float* x, const float* gamma,
+                                const float* mean, const float* variance, const float* dgamma, const float* dbeta,
+                                float* dx, float* workspace) {
+  float *scale = workspace, *offset = workspace + s.C, *slope = workspace + 2 * s.C;
+  const Vec share = vset(1.0f / static_cast<float>(s.M));
+  for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
+    const Vec inverse = norm_scale(full, s, nullptr, variance, c, lanes);
+    store_lanes(full, scale + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
+    store_lanes(full, offset + c, load_lanes(full, dbeta + c, lanes) * share, lanes);
+    store_lanes(full, slope + c, load_lanes(full, dgamma + c, lanes) * share * inverse, lanes);
+  });
+  for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
+    const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
+    const Vec g = load_lanes(full, dy + i, lanes) - load_lanes(full, offset + c, lanes);
+    const Vec d = (g - centred * load_lanes(full, slope + c, lanes)) * load_lanes(full, scale + c, lanes);
+    store_lanes(full, dx + i, d, lanes);
+  });
+}
+
+static void norm_backward_constant(const BatchNormShape& s, const float* dy, const float* gamma,
+                                   const float* variance, float* dx, float* workspace) {
+  for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
+    store_lanes(full, workspace + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
+  });
+  for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
+    store_lanes(full, dx + i, load_lanes(full, dy + i, lanes) * load_lanes(full, workspace + c, lanes), lanes);
+  });
+}
+
+static void norm_moving_average(std::int64_t n, float momentum, const float* value, float* moving) {
+  const Vec keep = vset(momentum), take = vset(1.0f - momentum);
+  map_vectors(n, moving, value, moving, [=](Vec old, Vec now) { return vfma(old, keep, now * take); });
+}
+
+static constexpr NormKernels norm_kernels = {norm_workspace,      norm_moments,        norm_normalize,
+                                             norm_backward_scale, norm_backward_batch, norm_backward_constant,
+                                             norm_moving_average};
+
+}  // namespace CNNFAST_ISA
+}  // namespace cnnfast

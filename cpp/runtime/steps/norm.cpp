@@ -1,0 +1,84 @@
+#include "cnnfast/kernels.hpp"
+#include "epilogue.hpp"
+#include "families.hpp"
+
+namespace cnnfast {
+namespace {
+
+BatchNormShape batch_norm_shape(const TensorSpec& x, const Attributes& a) {
+  const std::int64_t C = x.shape.back();
+  return {x.count() / C, C, a.real("epsilon")};
+}
+
+std::int64_t workspace_bytes(const BatchNormShape& s) { return kernels().norm.workspace(s) * 4; }
+
+// x, gamma or missing, beta or missing -> y, mean, variance (biased), both of the batch
+Step batch_norm(const OpSpec& spec) {
+  const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
+  const Epilogue epilogue = epilogue_of(spec.attributes);
+  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+            const NormKernels& k = kernels().norm;
+            k.moments(s, a.input(0), a.output(1), a.output(2), a.scratch());
+            k.normalize(s, a.input(0), a.input(1), a.input(2), a.output(1), a.output(2), epilogue, a.output(0),
+                        a.scratch());
+          }};
+}
+
+// dy, x, gamma or missing, mean, variance -> dx, dgamma, dbeta
+Step batch_norm_backward(const OpSpec& spec) {
+  const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
+  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+            const NormKernels& k = kernels().norm;
+            k.backward_scale(s, a.input(0), a.input(1), a.input(3), a.input(4), a.output(1), a.output(2), a.scratch());
+            k.backward_batch(s, a.input(0), a.input(1), a.input(2), a.input(3), a.input(4), a.output(1), a.output(2),
+                             a.output(0), a.scratch());
+          }};
+}
+
+// x, gamma or missing, beta or missing, mean, variance -> y
+Step batch_norm_inference(const OpSpec& spec) {
+  const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
+  const Epilogue epilogue = epilogue_of(spec.attributes);
+  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+            kernels().norm.normalize(s, a.input(0), a.input(1), a.input(2), a.input(3), a.input(4), epilogue,
+                                     a.output(0), a.scratch());
+          }};
+}
+
+// dy, gamma or missing, variance -> dx
+Step batch_norm_inference_backward_input(const OpSpec& spec) {
+  const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
+  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+            kernels().norm.backward_constant(s, a.input(0), a.input(1), a.input(2), a.output(0), a.scratch());
+          }};
+}
+
+// dy, x, mean, variance -> dgamma, dbeta
+Step batch_norm_backward_scale(const OpSpec& spec) {
+  const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
+  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+            kernels().norm.backward_scale(s, a.input(0), a.input(1), a.input(2), a.input(3), a.output(0), a.output(1),
+                                          a.scratch());
+          }};
+}
+
+// moving (changed in place), value ->
+Step moving_average_update(const OpSpec& spec) {
+  const std::int64_t n = spec.in[0].count();
+  const float momentum = spec.attributes.real("momentum");
+  return {"", 0,
+          [=](const StepArgs& a) { kernels().norm.moving_average(n, momentum, a.input(1), a.updated(0)); }};
+}
+
+}  // namespace
+
+void add_norm_steps(StepRegistry& registry) {
+  registry["batch_norm"] = batch_norm;
+  registry["batch_norm_backward"] = batch_norm_backward;
+  registry["batch_norm_inference"] = batch_norm_inference;
+  registry["batch_norm_inference_backward_input"] = batch_norm_inference_backward_input;
+  registry["batch_norm_backward_scale"] = batch_norm_backward_scale;
+  registry["moving_average_update"] = moving_average_update;
+}
+
+}  // namespace cnnfast
