@@ -6,8 +6,8 @@
 #include "../kernels/dropout.hpp"
 #include "../kernels/loss.hpp"
 #include "../kernels/matmul.hpp"
-#include "../kernels/optimizer.hpp"
 #include "../kernels/norm.hpp"
+#include "../kernels/optimizer.hpp"
 #include "../kernels/pool2d.hpp"
 #include "../kernels/reduce.hpp"
 #include "../kernels/resize.hpp"
@@ -26,12 +26,12 @@ static constexpr KernelTable make_table(const char* name) {
   table.dropout = dropout_kernels;
   table.loss = loss_kernels;
   table.matmul = matmul_kernels;
+  table.norm = norm_kernels;
   table.optimizer = optimizer_kernels;
   table.pool2d = pool2d_kernels;
   table.reduce = reduce_kernels;
   table.resize = resize_kernels;
   return table;
-  return {name, activation_kernels, conv2d_kernels, matmul_kernels, norm_kernels, pool2d_kernels};
 }
 
 }  // namespace CNNFAST_ISA

@@ -7,8 +7,8 @@
 #include "cnnfast/kernels/dropout.hpp"
 #include "cnnfast/kernels/loss.hpp"
 #include "cnnfast/kernels/matmul.hpp"
-#include "cnnfast/kernels/optimizer.hpp"
 #include "cnnfast/kernels/norm.hpp"
+#include "cnnfast/kernels/optimizer.hpp"
 #include "cnnfast/kernels/pool2d.hpp"
 #include "cnnfast/kernels/reduce.hpp"
 #include "cnnfast/kernels/resize.hpp"
@@ -24,8 +24,8 @@ struct KernelTable {
   DropoutKernels dropout;
   LossKernels loss;
   MatmulKernels matmul;
-  OptimizerKernels optimizer;
   NormKernels norm;
+  OptimizerKernels optimizer;
   Pool2dKernels pool2d;
   ReduceKernels reduce;
   ResizeKernels resize;

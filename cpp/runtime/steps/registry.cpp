@@ -17,8 +17,8 @@ const StepRegistry& registry() {
     add_dropout_steps(r);
     add_layout_steps(r);
     add_loss_steps(r);
-    add_optimizer_steps(r);
     add_norm_steps(r);
+    add_optimizer_steps(r);
     add_pool2d_steps(r);
     add_reduce_steps(r);
     add_resize_steps(r);
