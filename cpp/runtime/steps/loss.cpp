@@ -31,6 +31,7 @@ template <double (*LossKernels::*Kernel)(const LossArgs&)>
 Step loss(const OpSpec& spec) {
   const std::int64_t K = spec.in[0].shape.back(), M = spec.in[0].count() / K;
   const bool labels = spec.in[1].dtype == Dtype::int32;
+  const bool gradient = spec.out.size() > 1;
   const float smoothing = spec.attributes.real("label_smoothing");
   return {"", kernels().loss.blocks(M, K) * 8, [=](const StepArgs& a) {
             if (labels) check_labels(a.input<std::int32_t>(1), M, K);
@@ -41,7 +42,7 @@ Step loss(const OpSpec& spec) {
                                 labels ? a.input<std::int32_t>(1) : nullptr,
                                 a.input(2),
                                 smoothing,
-                                a.output(1),
+                                gradient ? a.output(1) : nullptr,
                                 static_cast<double*>(a.workspace)};
             *a.output(0) = static_cast<float>((kernels().loss.*Kernel)(args));
           }};

@@ -24,6 +24,8 @@ def remove_unused(graph: Graph, keep: Sequence[Value]) -> None:
         updates = isinstance(node.op, Op) and node.op.updates
         if updates or any(id(v) in used for v in node.outputs):
             used.update(id(v) for v in node.inputs if v is not None)
+            while isinstance(node.op, Op) and node.op.droppable and id(node.outputs[-1]) not in used:
+                node.outputs.pop()
             kept.append(node)
     graph.nodes = kept[::-1]
 

@@ -34,6 +34,7 @@ class Op:
         updates: inputs (variables) that the op changes.
         random: the op needs a number of its own in each graph (attribute "salt").
         integer_inputs: inputs that are int32, such as labels.
+        droppable: outputs at the end that nobody reads need not be computed.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Op:
     updates: tuple[int, ...] = ()
     random: bool = False
     integer_inputs: tuple[int, ...] = ()
+    droppable: bool = False
 
     def __post_init__(self) -> None:
         if self.name in OPS:

@@ -38,7 +38,7 @@ def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
 
 
 def _loss_op(name: str) -> Op:
-    return Op(name, _infer(name), _gradient)
+    return Op(name, _infer(name), _gradient, droppable=True)
 
 
 SOFTMAX_CROSSENTROPY = _loss_op("softmax_crossentropy")
