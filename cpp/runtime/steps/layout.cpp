@@ -10,7 +10,7 @@ namespace {
 
 using Bytes = unsigned char;
 
-// `rows` rows of `bytes` bytes, `pitch` apart.
+// `rows` rows of `bytes` bytes, the pitches apart.
 struct Rows {
   std::int64_t rows, bytes, from_pitch, to_pitch;
 };
@@ -37,6 +37,12 @@ void copy_rows(const Rows& r, const Bytes* from, Bytes* to) {
   for_each_row(r.rows, r.bytes, [&](std::int64_t row) {
     std::memcpy(to + row * r.to_pitch, from + row * r.from_pitch, static_cast<std::size_t>(r.bytes));
   });
+}
+
+void copy_between_zeros(std::int64_t before, std::int64_t bytes, std::int64_t after, const Bytes* from, Bytes* to) {
+  std::memset(to, 0, static_cast<std::size_t>(before));
+  std::memcpy(to + before, from, static_cast<std::size_t>(bytes));
+  std::memset(to + before + bytes, 0, static_cast<std::size_t>(after));
 }
 
 // Everything before `axis` multiplied, and the bytes of one step along it.
@@ -72,6 +78,20 @@ Step slice(const OpSpec& spec) {
   return {"", 0, [=](const StepArgs& a) { copy_rows(rows, a.input<Bytes>(0) + first, a.output<Bytes>(0)); }};
 }
 
+// dy -> dx: dy from "begin" on along attribute "axis", zero elsewhere
+Step slice_backward(const OpSpec& spec) {
+  const std::size_t axis = static_cast<std::size_t>(spec.attributes.integer("axis"));
+  const TensorSpec &dy = spec.in[0], &dx = spec.out[0];
+  const std::int64_t dy_row = bytes_from(dy, axis), dx_row = bytes_from(dx, axis);
+  const std::int64_t first = spec.attributes.integer("begin") * (dx_row / dx.shape[axis]);
+  return {"", 0, [=, rows = rows_before(dx, axis)](const StepArgs& a) {
+            for_each_row(rows, dx_row, [&](std::int64_t row) {
+              copy_between_zeros(first, dy_row, dx_row - first - dy_row, a.input<Bytes>(0) + row * dy_row,
+                                 a.output<Bytes>(0) + row * dx_row);
+            });
+          }};
+}
+
 // x (N,H,W,C) -> y (N, top + H + bottom, left + W + right, C), zero around x; attribute "padding" [t,b,l,r]
 Step zero_pad2d(const OpSpec& spec) {
   const TensorSpec &x = spec.in[0], &y = spec.out[0];
@@ -87,9 +107,7 @@ Step zero_pad2d(const OpSpec& spec) {
                 return;
               }
               const Bytes* from = a.input<Bytes>(0) + (row / P * H + i) * x_row;
-              std::memset(to, 0, static_cast<std::size_t>(left));
-              std::memcpy(to + left, from, static_cast<std::size_t>(x_row));
-              std::memset(to + left + x_row, 0, static_cast<std::size_t>(right));
+              copy_between_zeros(left, x_row, right, from, to);
             });
           }};
 }
@@ -113,6 +131,7 @@ Step crop2d(const OpSpec& spec) {
 void add_layout_steps(StepRegistry& registry) {
   registry["concatenate"] = concatenate;
   registry["slice"] = slice;
+  registry["slice_backward"] = slice_backward;
   registry["zero_pad2d"] = zero_pad2d;
   registry["crop2d"] = crop2d;
 }
