@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-
 from cnnfast import initializers, random
 
 SHAPE = (3, 3, 40, 60)  # 21,600 numbers: a sample mean lies within 5 / sqrt(21600) = 3.4 % of a deviation
@@ -96,8 +95,7 @@ def test_unseeded_initializers_follow_the_process_wide_seed():
 
 @pytest.mark.parametrize(
     "name",
-    "zeros ones constant random_normal random_uniform truncated_normal variance_scaling orthogonal glorot_uniform "
-    "glorot_normal he_uniform he_normal lecun_uniform lecun_normal zero one normal uniform HeNormal Zeros".split(),
+    ["zeros", "ones", "constant", "random_normal", "random_uniform", "truncated_normal", "variance_scaling", "orthogonal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "zero", "one", "normal", "uniform", "HeNormal", "Zeros"],
 )
 def test_every_name_gives_an_initializer_that_json_can_hold(name):
     made = initializers.get(name)

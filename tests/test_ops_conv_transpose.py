@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from cnnfast import ops
+
 from tests.oracle import conv as conv_oracle
 from tests.oracle import conv_transpose as oracle
 from tests.tolerance import assert_sum_close

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
+import cnnfast
 import numpy as np
 import pytest
-
-import cnnfast
 from cnnfast import layers, ops
 from cnnfast.layers import base
+
 from tests.layers.cases import CASES, case_id
 
 

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-
 from cnnfast import initializers, layers, ops
+
 from tests.oracle import conv as oracle
 from tests.oracle import depthwise as depthwise_oracle
 from tests.tolerance import assert_sum_close

@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 import pytest
-
 from cnnfast import layers
+
 from tests.layers.cases import CASES, case_id
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -76,6 +76,13 @@ def number(layer: Layer, name: str, value: Any, low: float = -np.inf, high: floa
     return float(value)
 
 
+def number_or_list(layer: Layer, name: str, value: Any) -> float | list[float]:
+    """A finite number, or several in a list."""
+    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1:
+        return [number(layer, name, v) for v in value]
+    return number(layer, name, value)
+
+
 def pair(layer: Layer, name: str, value: IntPair, minimum: int = 1) -> tuple[int, int]:
     """(rows, columns) from one integer or two."""
     rows, columns = int_pair(type(layer).__name__, name, value, minimum)

@@ -10,12 +10,13 @@ from cnnfast.layers.base import Layer
 
 
 class BatchNormalization(Layer):
-    """Gives each channel mean 0 and variance 1, then scales and shifts it: y = gamma * (x - mean) / sqrt(var + eps) + beta.
+    """Gives each channel mean 0 and variance 1, then scales and shifts it.
 
-    In training, mean and variance (the biased one) are those of the batch, over all axes but the last, and the moving
-    averages follow: moving = momentum * moving + (1 - momentum) * batch. Otherwise, and if `trainable` is False, the
-    moving averages are used. Input (N, ..., C), output the same; weights `gamma`, `beta`, `moving_mean` and
-    `moving_variance`, each (C,).
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. In training, mean and (biased) variance are those of the
+    batch, over all axes but the last, and the moving averages follow: moving = momentum * moving + (1 - momentum) *
+    batch. Otherwise, and if `trainable` is False, the moving averages are used.
+
+    Input (N, ..., C), output the same; weights `gamma`, `beta`, `moving_mean`, `moving_variance`, each (C,).
 
     Args:
         axis: -1 or the number of the last axis, the only ones.
@@ -100,3 +101,13 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False
         )
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not (training and self.trainable):
+            return ops.batch_norm_inference(
+                x, self.gamma, self.beta, self.moving_mean, self.moving_variance, epsilon=self.epsilon
+            )
+        y, mean, variance = ops.batch_norm(x, self.gamma, self.beta, epsilon=self.epsilon)
+        ops.moving_average_update(self.moving_mean, mean, momentum=self.momentum)
+        ops.moving_average_update(self.moving_variance, variance, momentum=self.momentum)
+        return y

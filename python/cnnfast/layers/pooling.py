@@ -14,7 +14,13 @@ class _Pooling(Layer):
     """A window that moves over the image; the channels stay apart."""
 
     def __init__(
-        self, pool_size: IntPair, strides: IntPair | None, padding: Any, data_format: Any, name: str | None, **kwargs: Any
+        self,
+        pool_size: IntPair,
+        strides: IntPair | None,
+        padding: Any,
+        data_format: str | None,
+        name: str | None,
+        **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
         channels_last(self, data_format)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnfast import ops
-from cnnfast.layers.arguments import channels_last, images, pair, sides
+from cnnfast.layers.arguments import channels_last, images, integer, number_or_list, pair, sides
 from cnnfast.layers.base import Layer
 from cnnfast.ops.window import IntPair
 
@@ -46,7 +48,9 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
-        self.target_shape = tuple(int(d) for d in target_shape)
+        if not isinstance(target_shape, (list, tuple)):
+            raise TypeError(f"Reshape: target_shape must be a list of integers, got {target_shape!r}")
+        self.target_shape = tuple(integer(self, "target_shape", d, -1) for d in target_shape)
 
     def call(self, x: Any) -> Any:
         return ops.reshape(x, self.target_shape, keep_batch=True)
@@ -141,3 +145,30 @@ class UpSampling2D(Layer):
 
     def call(self, x: Any) -> Any:
         return ops.upsample2d(x, self.size, interpolation=self.interpolation)
+
+
+class Rescaling(Layer):
+    """x * scale + offset, as for images: 1 / 255 takes bytes to [0, 1]. Output as the input, in float32.
+
+    Args:
+        scale: a number, or one for each channel.
+        offset: a number, or one for each channel. Default 0.
+
+    Raises:
+        TypeError: neither numbers nor lists of numbers.
+
+    Example:
+        >>> Rescaling(1 / 127.5, offset=-1.0)(np.array([[0, 255]], np.uint8)).tolist()
+        [[-1.0, 1.0]]
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.scale = number_or_list(self, "scale", scale)
+        self.offset = number_or_list(self, "offset", offset)
+
+    def call(self, x: Any) -> Any:
+        if isinstance(self.scale, float) and isinstance(self.offset, float):
+            return ops.scale(x, self.scale, self.offset)
+        y = ops.multiply(x, np.asarray(self.scale, np.float32))
+        return ops.add(y, np.asarray(self.offset, np.float32))

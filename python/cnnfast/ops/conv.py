@@ -32,7 +32,7 @@ def _conv2d_resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
 def _conv2d_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     x, w = check_operands("conv2d", specs)
     groups, channels, filters = a["groups"], x.shape[3], w.known_shape[3]
-    if channels is not None and w.shape[2] != channels // groups or channels is not None and channels % groups:
+    if (channels is not None and w.shape[2] != channels // groups) or (channels is not None and channels % groups):
         raise ValueError(
             f"conv2d: w expects {(w.shape[2] or 0) * groups} input channels (R,S,C,K)={w.shape}"
             f"{f' in {groups} groups' if groups > 1 else ''}, x has (N,H,W,C)={x.shape}"
