@@ -27,6 +27,17 @@ class Compiled:
         self.loss_weights: list[float] = []
         self.needs_targets = False
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `compile`, losses as objects."""
+        plain, weighted = self._metrics
+        return {
+            "loss": self._loss,
+            "loss_weights": self._loss_weights,
+            "metrics": plain,
+            "weighted_metrics": weighted,
+        }
+
     def without_metrics(self) -> Compiled:
         """The same losses, not connected yet."""
         return Compiled(self._loss, self._loss_weights, None, None)
