@@ -60,6 +60,10 @@ class Compiled:
         return RunningResults(names, self.losses, plain, weighted)
 
 
+#: metrics whose form depends on the shapes of targets and predictions
+_FORMS = ("accuracy", "acc", "Accuracy")
+
+
 class RunningResults:
     """The means of the losses and the metrics since the last reset, under the names they have in logs.
 
@@ -90,8 +94,9 @@ class RunningResults:
             }
         self._metrics: list[tuple[str, int, bool, Metric]] | None = None
         self._pending_state: Sequence[Mapping[str, Any]] | None = None
-        if not any(isinstance(m, str) for wanted in self._wanted for m, _ in wanted):
-            self._resolve(None, None)
+        self._resolve(None, None)
+        if any(m in _FORMS for wanted in self._wanted for m, _ in wanted if isinstance(m, str)):
+            self._metrics = None
 
     @property
     def metrics(self) -> list[Metric]:
