@@ -61,7 +61,7 @@ class Compiled:
 
 
 #: metrics whose form depends on the shapes of targets and predictions
-_FORMS = ("accuracy", "acc", "Accuracy")
+_FORMS = ("accuracy", "acc")
 
 
 class RunningResults:
@@ -95,7 +95,7 @@ class RunningResults:
         self._metrics: list[tuple[str, int, bool, Metric]] | None = None
         self._pending_state: Sequence[Mapping[str, Any]] | None = None
         self._resolve(None, None)
-        if any(m in _FORMS for wanted in self._wanted for m, _ in wanted if isinstance(m, str)):
+        if any(m.lower() in _FORMS for wanted in self._wanted for m, _ in wanted if isinstance(m, str)):
             self._metrics = None
 
     @property
