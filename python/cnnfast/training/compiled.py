@@ -27,6 +27,17 @@ class Compiled:
         self.loss_weights: list[float] = []
         self.needs_targets = False
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `compile`, losses as objects."""
+        plain, weighted = self._metrics
+        return {
+            "loss": self._loss,
+            "loss_weights": self._loss_weights,
+            "metrics": plain,
+            "weighted_metrics": weighted,
+        }
+
     def without_metrics(self) -> Compiled:
         """The same losses, not connected yet."""
         return Compiled(self._loss, self._loss_weights, None, None)
@@ -47,6 +58,10 @@ class Compiled:
         )
         self.needs_targets = any([*self.losses, *plain, *weighted])
         return RunningResults(names, self.losses, plain, weighted)
+
+
+#: metrics whose form depends on the shapes of targets and predictions
+_FORMS = ("accuracy", "acc")
 
 
 class RunningResults:
@@ -79,8 +94,9 @@ class RunningResults:
             }
         self._metrics: list[tuple[str, int, bool, Metric]] | None = None
         self._pending_state: Sequence[Mapping[str, Any]] | None = None
-        if not any(isinstance(m, str) for wanted in self._wanted for m, _ in wanted):
-            self._resolve(None, None)
+        self._resolve(None, None)
+        if any(m.lower() in _FORMS for wanted in self._wanted for m, _ in wanted if isinstance(m, str)):
+            self._metrics = None
 
     @property
     def metrics(self) -> list[Metric]:

@@ -131,7 +131,6 @@ class FitLoop:
             "feed": self._feed.get_state(),
             "results": self._stepper.get_state() if self._feed.step else None,
             "callbacks": self._callbacks.get_state(),
-            "learning_rate": float(self._model.optimizer.learning_rate),
         }
         save_checkpoint(path, self._model, epoch=self.epoch, extra=pack(state, arrays), arrays=arrays)
 
@@ -146,8 +145,6 @@ class FitLoop:
         epoch, extra, arrays = load_checkpoint(path, self._model)
         try:
             state = unpack(extra, arrays)
-            if self._model.optimizer.schedule is None:  # which knows the rate from the number of steps
-                self._model.optimizer.learning_rate = float(state["learning_rate"])
             self._feed.set_state(state["feed"])
             self._stepper.set_state(state["results"])
             self._callbacks.set_state(state["callbacks"])

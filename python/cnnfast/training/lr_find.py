@@ -27,7 +27,7 @@ class LearningRateRange:
     Attributes:
         learning_rates: the rates that were tried, rising by a constant factor.
         losses: smoothed losses at these rates.
-        suggestion: the rate at which the loss fell fastest, a good rate to train with.
+        suggestion: the rate at which the loss was half way to its minimum, a good rate to train with.
     """
 
     learning_rates: np.ndarray
@@ -91,14 +91,14 @@ def lr_find(
         losses = _sweep(trial, Feed("lr_find", source, steps), rates, smoothing, divergence)
     if not losses:
         raise ValueError(f"lr_find: the loss is not a number from the first learning rate, {start}")
-    rates = rates[: len(losses)]
-    return LearningRateRange(rates, np.array(losses), _steepest(rates, np.array(losses)))
+    found = np.array(losses)
+    return LearningRateRange(rates[: len(found)], found, _half_way_down(rates, found, _settled(steps)))
 
 
 def _sweep(trial: Stepper, feed: Feed, rates: np.ndarray, smoothing: float, divergence: float) -> list[float]:
     """Smoothed losses until the end or until they diverge."""
     smoothed: list[float] = []
-    average, weight = 0.0, 0.0
+    average, weight, settled = 0.0, 0.0, _settled(len(rates))
     for step, batch in feed.epoch():
         trial.optimizer.learning_rate = rates[step]
         try:
@@ -108,18 +108,27 @@ def _sweep(trial: Stepper, feed: Feed, rates: np.ndarray, smoothing: float, dive
         average = smoothing * average + (1.0 - smoothing) * loss
         weight = smoothing * weight + (1.0 - smoothing)
         smoothed.append(average / weight)
-        if smoothed[-1] > divergence * min(smoothed):
+        if len(smoothed) > settled and smoothed[-1] > divergence * min(smoothed[settled:]):
             break
     return smoothed
 
 
-def _steepest(rates: np.ndarray, losses: np.ndarray) -> float:
-    """Where the loss falls fastest over the logarithm of the rate, before its minimum."""
-    last = max(int(losses.argmin()), 1)
-    if last < 2:
+def _settled(steps: int) -> int:
+    """The step from which the average holds enough losses to mean something."""
+    return steps // 10
+
+
+def _half_way_down(rates: np.ndarray, losses: np.ndarray, settled: int) -> float:
+    """Where the loss is half way from its level at small rates to its minimum.
+
+    That is about where it falls fastest, but does not follow the noise of single batches as a slope does.
+    """
+    if len(losses) <= settled:
         return float(rates[0])
-    slopes = np.gradient(losses[: last + 1], np.log(rates[: last + 1]))
-    return float(rates[int(slopes.argmin())])
+    lowest = settled + int(losses[settled:].argmin())
+    level = float(np.median(losses[settled : max((settled + lowest) // 2, settled + 1)]))
+    above = np.flatnonzero(losses[settled : lowest + 1] > (level + losses[lowest]) / 2)
+    return float(rates[settled + above[-1] if above.size else lowest])
 
 
 @contextmanager

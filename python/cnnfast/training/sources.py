@@ -161,14 +161,14 @@ def make_source(
         batch = make_batch(op, (x, y, sample_weight), names, class_weight)
         return ArraySource(op, batch, batch_size, shuffle)
     kind = type(x).__name__
+    if not isinstance(x, (PyDataset, Iterable)):
+        raise TypeError(f"{op}: x must be arrays, a PyDataset or an iterable of batches, got {kind}")
     for what, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(f"{op}: {what} must come with the batches of x ({kind}), got {what} as well")
     if isinstance(x, PyDataset):
         return DatasetSource(op, x, names, class_weight, bool(shuffle))
-    if isinstance(x, Iterable):
-        return IterableSource(op, x, names, class_weight)
-    raise TypeError(f"{op}: x must be arrays, a PyDataset or an iterable of batches, got {kind}")
+    return IterableSource(op, x, names, class_weight)
 
 
 def is_arrays(x: Any) -> bool:

@@ -59,7 +59,8 @@ class Stepper:
         output_names: Callable[[], Sequence[str]],
     ):
         self.optimizer = optimizer
-        self._engine, self._compiled = engine, compiled
+        self.compiled = compiled
+        self._engine = engine
         self._output_names = output_names
         self._running: RunningResults | None = None
         if output_names():
@@ -73,21 +74,21 @@ class Stepper:
         return self._running
 
     def _connect(self, names: Sequence[str]) -> RunningResults:
-        self._running = self._compiled.connect(names)
+        self._running = self.compiled.connect(names)
         self.take_engine()
         return self._running
 
     def take_engine(self) -> None:
         """Tells the engine the losses and the optimizer of this stepper."""
         if self._running is not None:
-            self._engine.set_loss(self._compiled.losses, self._compiled.loss_weights, self.optimizer)
+            self._engine.set_loss(self.compiled.losses, self.compiled.loss_weights, self.optimizer)
 
     def trial(self, optimizer: Any) -> Stepper:
         """Another stepper of the same engine, for the same losses with another optimizer and no metrics.
 
         It has the engine until this one calls `take_engine`.
         """
-        return Stepper(self._engine, optimizer, self._compiled.without_metrics(), self._output_names)
+        return Stepper(self._engine, optimizer, self.compiled.without_metrics(), self._output_names)
 
     def train(self, batch: Batch) -> float:
         """A step of training; its loss. `NonFiniteLoss` if that is not a number."""
@@ -108,14 +109,14 @@ class Stepper:
     def _targets(self, op: str, batch: Batch) -> tuple[Sequence[Any], Sequence[Any]]:
         if batch.ys is not None:
             return batch.ys, batch.weights
-        if self._compiled.needs_targets:
+        if self.compiled.needs_targets:
             raise ValueError(f"{op}: the losses and metrics need targets, the data have x but no y")
-        nothing = [None] * len(self._compiled.losses)
+        nothing = [None] * len(self.compiled.losses)
         return nothing, nothing
 
     def note_loss(self, loss: float, batch: Batch) -> None:
         """Adds the loss of a step that did not come about."""
-        self.connect(batch).add_loss(loss, [loss] * len(self._compiled.losses), batch.size)
+        self.connect(batch).add_loss(loss, [loss] * len(self.compiled.losses), batch.size)
 
     @property
     def names(self) -> list[str]:

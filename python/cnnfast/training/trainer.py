@@ -266,6 +266,12 @@ class Trainer:
         if self._stepper is not None:
             self._stepper.reset()
 
+    def compile_arguments(self) -> dict[str, Any]:
+        """What `compile` was given besides the optimizer: loss (names as objects), loss_weights, metrics and
+        weighted_metrics. ValueError if the model is not compiled.
+        """
+        return self._compiled_stepper("compile_arguments").compiled.arguments
+
     def _compiled_stepper(self, op: str) -> Stepper:
         if self._stepper is None:
             raise ValueError(f"{op}: compile the model first")
