@@ -72,7 +72,7 @@ def build_model(api: Any, workload: Workload, weights: dict[str, np.ndarray]) ->
 
 def _apply(layers: Any, layer: Layer, inputs: list[Any]) -> Any:
     padding = layer.options.get("padding")
-    if isinstance(padding, int):
+    if isinstance(padding, int):  # zeros: before a max-pooling only right after a ReLU, as Keras' ResNet has it
         inputs = [layers.ZeroPadding2D(padding, name=f"{layer.name}_padding")(inputs[0])]
     made = LAYERS[layer.kind](layers, layer.options, layer.name)
     return made(inputs if len(inputs) > 1 else inputs[0])

@@ -1,0 +1,473 @@
+"""The benchmark suite: its workloads, its check of answers, its statistics and what it writes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import sys
+from math import prod
+
+import numpy as np
+import pytest
+
+from cnnfast.bench import agreement, cli, networks, peers, report, statistics, workloads
+from cnnfast.bench.agreement import Answer, checks, disagreement
+from cnnfast.bench.data import make_data
+from cnnfast.bench.peers import PEERS, Peer
+from cnnfast.bench.plot import save_plot
+from cnnfast.bench.process import WorkerError, WorkerProcess
+from cnnfast.bench.runner import Runner, Settings
+from cnnfast.bench.spec import Net, Workload, gradient_targets
+from cnnfast.bench.worker import WARM_UP_STEPS, Worker, serve
+
+
+def small_training(dropout: float = 0.0) -> Workload:
+    net = Net()
+    net.add("conv2d", filters=3, kernel=3, activation="relu")
+    net.add("max_pool", kernel=2, strides=2)
+    net.add("flatten")
+    net.add("dropout", rate=dropout)
+    net.add("dense", units=4, activation="softmax")
+    return Workload("small", "train", (6, 6, 2), 5, net.built(), "sparse_categorical_crossentropy", "adam")
+
+
+def small_prediction() -> Workload:
+    return dataclasses.replace(small_training(), name="small-infer", mode="infer", loss="", optimizer="")
+
+
+# Workloads
+
+
+def learned(layers: tuple, input_shape: tuple[int, ...]) -> int:
+    shapes = Workload("n", "infer", input_shape, 1, layers).weight_shapes()
+    return sum(prod(s) for name, s in shapes.items() if "moving" not in name)
+
+
+def test_networks_have_as_many_weights_as_published() -> None:
+    assert learned(networks.mnist_convnet(), (28, 28, 1)) == 93_322
+    assert learned(networks.cats_dogs_convnet(), (150, 150, 3)) == 3_453_121
+    assert learned(networks.vgg16_features(), (150, 150, 3)) == 14_714_688
+    assert learned(networks.resnet50(), (224, 224, 3)) == 25_557_032
+    assert learned(networks.mobilenet_v2(), (224, 224, 3)) == 3_504_872
+    assert learned(networks.resnet18_cifar(), (32, 32, 3)) == 11_173_962
+
+
+@pytest.mark.parametrize("row", workloads.select("kernel/*/forward"), ids=lambda w: w.name)
+def test_kernel_rows_have_the_output_shapes_that_the_engine_computes(row: Workload) -> None:
+    import cnnfast
+    from cnnfast.bench.peers.keras_style import build_model
+
+    layer = row.layers[0]
+    assert build_model(cnnfast, row, {}).output_shape[1:] == row.shapes()[layer.name]
+
+
+def test_workload_survives_a_trip_through_json() -> None:
+    for row in workloads.workloads().values():
+        assert Workload.from_json(json.loads(json.dumps(row.to_json()))).weight_shapes() == row.weight_shapes()
+
+
+def test_data_is_the_same_every_time_and_for_every_mode() -> None:
+    train, infer = make_data(small_training()), make_data(dataclasses.replace(small_training(), mode="infer"))
+    np.testing.assert_array_equal(train.x, infer.x)
+    for name, w in train.weights.items():
+        np.testing.assert_array_equal(w, infer.weights[name])
+
+
+def test_without_dropout_changes_nothing_else() -> None:
+    plain = small_training(0.5).without_dropout()
+    assert plain == small_training(0.0)
+
+
+def test_select_takes_parts_of_names_and_shell_patterns() -> None:
+    assert [w.name for w in workloads.select("train/mnist")] == ["train/mnist-64"]
+    assert {w.mode for w in workloads.select("kernel/conv-*/dw")} == {"dw"}
+    with pytest.raises(ValueError, match="no workload matches 'nonsense'"):
+        workloads.select("nonsense")
+
+
+def test_first_layers_have_no_row_for_dx() -> None:
+    names = workloads.workloads()
+    assert "kernel/conv-mnist-1/dw" in names
+    assert "kernel/conv-mnist-1/dx" not in names
+
+
+def test_gradient_targets_leave_out_running_statistics() -> None:
+    assert gradient_targets(workloads.select("kernel/batch-norm/both")[0]) == ["x", "gamma", "beta"]
+    assert gradient_targets(workloads.select("kernel/dense-576-64/dw")[0]) == ["kernel"]
+
+
+# Agreement
+
+
+def answers(check: agreement.Check) -> Answer:
+    """A plausible answer: weights that moved, or random outputs."""
+    rng = np.random.default_rng(0)
+    start = make_data(check.workload).weights
+    if check.steps:
+        moved = {k: w + rng.standard_normal(w.shape).astype(np.float32) for k, w in start.items()}
+        return Answer([2.0] * check.steps, moved)
+    return Answer([], {"y": rng.standard_normal((5, 4)).astype(np.float32)})
+
+
+def changed(answer: Answer, name: str, change: float) -> Answer:
+    arrays = {k: a.copy() for k, a in answer.arrays.items()}
+    arrays[name].flat[0] += change
+    return dataclasses.replace(answer, arrays=arrays)
+
+
+def test_training_is_checked_by_prediction_gradient_and_update() -> None:
+    found = list(checks(small_training(0.5)))
+    assert [c.what for c in found] == ["prediction", "gradient", "update"]
+    assert all(c.workload.layers == small_training(0.0).layers for c in found)
+    assert found[1].workload.optimizer == "sgd"
+    assert found[2].workload.optimizer == "adam"
+
+
+@pytest.mark.parametrize("check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what)
+def test_equal_answers_agree(check: agreement.Check) -> None:
+    assert disagreement(check, answers(check), answers(check)) == ""
+
+
+def test_one_wrong_output_is_caught() -> None:
+    (check,) = checks(small_prediction())
+    good = answers(check)
+    assert disagreement(check, good, changed(good, "y", 1e-6)) == ""
+    assert "y differs by" in disagreement(check, good, changed(good, "y", 1e-2))
+    assert "y differs by inf" in disagreement(check, good, changed(good, "y", float("nan")))
+
+
+def test_one_wrong_gradient_is_caught_whatever_the_size_of_the_weight() -> None:
+    check = list(checks(small_training()))[1]
+    good = answers(check)
+    assert "conv2d_1/kernel differs by" in disagreement(check, good, changed(good, "conv2d_1/kernel", 0.1))
+
+
+def test_a_step_of_double_size_is_caught() -> None:
+    check = list(checks(small_training()))[2]
+    good, start = answers(check), make_data(check.workload).weights
+    double = dataclasses.replace(good, arrays={k: 2 * a - start[k] for k, a in good.arrays.items()})
+    assert "differs by 1.0e+00" in disagreement(check, good, double)
+
+
+@pytest.mark.parametrize("loss", [2.1, float("nan")])
+def test_another_loss_is_caught(loss: float) -> None:
+    check = list(checks(small_training()))[2]
+    good = answers(check)
+    assert "losses" in disagreement(check, good, dataclasses.replace(good, losses=[2.0, loss]))
+
+
+def test_missing_arrays_and_other_shapes_are_caught() -> None:
+    (check,) = checks(small_prediction())
+    good = answers(check)
+    assert "expected ['y'], got ['z']" in disagreement(check, good, Answer([], {"z": good.arrays["y"]}))
+    assert "shapes (5, 4) and (4, 5)" in disagreement(check, good, Answer([], {"y": good.arrays["y"].T}))
+
+
+# Runner
+
+
+class FakeWorker:
+    """A worker whose rounds take the seconds it is told."""
+
+    log: list[tuple[str, str]] = []
+
+    def __init__(self, peer: Peer, seconds: list[float], fault: str = ""):
+        self.name, self._seconds, self._fault = peer.name, list(seconds), fault
+        self.versions = {peer.name: "1.0"}
+        self._workload: Workload | None = None
+
+    def load(self, workload: Workload) -> None:
+        if self._fault == "load":
+            raise WorkerError(f"{self.name}: cannot")
+        self._workload = workload
+
+    def answer(self, steps: int) -> tuple[list[float], dict[str, np.ndarray]]:
+        return [1.0] * steps, {"y": np.full(3, 2.0 if self._fault == "answer" else 1.0)}
+
+    def warm_up(self, seconds: float) -> int:
+        return 7
+
+    def round(self, steps: int) -> dict[str, float]:
+        FakeWorker.log.append(("round", self.name))
+        assert steps == 7
+        return {
+            "seconds": self._seconds.pop(0), "page_faults": 2.0,
+            "loss": float("nan") if self._fault == "loss" else 1.0,
+        }  # fmt: skip
+
+    def memory(self) -> dict[str, int]:
+        return {"bytes": 3 << 20, "loaded_bytes": 1 << 20}
+
+    def close(self) -> None:
+        FakeWorker.log.append(("close", self.name))
+
+
+def run_fake(workload: Workload | None = None, fault: str = "", peers: tuple[str, ...] = ("torch",)):  # type: ignore[no-untyped-def]
+    FakeWorker.log = []
+    seconds = {"cnnfast": [1.0, 2.0, 4.0], "torch": [2.0, 6.0, 8.0], "keras": [5.0, 5.0, 5.0]}
+
+    def start(peer: Peer, threads: int) -> FakeWorker:
+        assert threads == 2
+        return FakeWorker(peer, seconds[peer.name], fault if peer.name == "torch" else "")
+
+    with Runner([PEERS[p] for p in peers], Settings(2, 3), start=start) as runner:  # type: ignore[arg-type]
+        return runner.run(workload or small_prediction())
+
+
+def test_peers_take_turns() -> None:
+    run_fake(peers=("torch", "keras"))
+    assert [n for what, n in FakeWorker.log if what == "round"] == ["cnnfast", "torch", "keras"] * 3
+
+
+def test_ratio_is_the_median_of_rounds_that_followed_each_other() -> None:
+    result = run_fake()
+    assert result.measurements["torch"].spread == statistics.Spread(6.0, 4.0, 7.0)
+    assert result.ratio("torch") == statistics.Spread(2.0, 2.0, 2.5)  # of 2, 3, 2: not 6 / 2
+    assert result.fastest_peer() == "torch"
+    assert result.reference == "cnnfast"
+
+
+def test_each_row_but_kernels_gets_fresh_processes() -> None:
+    run_fake()
+    assert [n for what, n in FakeWorker.log[:3] if what == "close"] == ["cnnfast", "torch"]
+    run_fake(workloads.select("kernel/softmax/forward")[0])
+    closes = [i for i, (what, _) in enumerate(FakeWorker.log) if what == "close"]
+    assert closes == [6, 7]  # after the last round, when the runner ends
+
+
+def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
+    result = run_fake(fault="answer")
+    assert "y differs" in result.measurements["torch"].disagreement
+    assert result.measurements["torch"].seconds == [2.0, 6.0, 8.0]
+    assert result.ratio("torch") is None
+    assert result.fastest_peer() is None
+    assert "differs from cnnfast" in report.rows(result, 20)
+
+
+@pytest.mark.parametrize("fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")])
+def test_a_peer_that_fails_is_reported_and_the_others_go_on(fault: str, message: str) -> None:
+    result = run_fake(fault=fault, peers=("torch", "keras"))
+    assert message in result.measurements["torch"].error
+    assert message in report.rows(result, 20)
+    assert result.fastest_peer() == "keras"
+    assert result.ratio("keras").median == 2.5
+
+
+def test_peers_that_cannot_do_a_workload_are_left_out() -> None:
+    train = dataclasses.replace(small_training(), loss="sparse_categorical_crossentropy")
+    result = run_fake(train, peers=())
+    assert list(result.measurements) == ["cnnfast"]
+    assert "train" not in PEERS["onnxruntime"].modes
+
+
+def test_geometric_mean() -> None:
+    assert statistics.geometric_mean([1.0, 4.0]) == pytest.approx(2.0)
+
+
+# Worker
+
+
+class CountingSession:
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self) -> float:
+        self.steps += 1
+        return 0.5
+
+    def answer(self) -> dict[str, np.ndarray]:
+        return {"a/b": np.arange(3.0)}
+
+
+def test_worker_counts_its_steps_and_times_them(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    session = CountingSession()
+    worker = Worker(lambda workload, data: session)
+    worker.handle({"command": "load", "workload": small_prediction().to_json()})
+    assert worker.handle({"command": "warm_up", "seconds": 0.0}) == {"steps": 1}
+    assert session.steps == WARM_UP_STEPS + 1
+    answer = worker.handle({"command": "round", "steps": 10})
+    assert session.steps == WARM_UP_STEPS + 1 + 11
+    assert answer["seconds"] > 0 and answer["loss"] == 0.5
+    file = tmp_path / "a.npz"
+    assert worker.handle({"command": "answer", "steps": 2, "file": str(file)}) == {"losses": [0.5, 0.5]}
+    with np.load(file, allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["a/b"], [0, 1, 2])
+
+
+def test_worker_answers_a_bad_command_with_an_error_and_goes_on(capsys) -> None:  # type: ignore[no-untyped-def]
+    requests = io.StringIO('{"command": "dance"}\nnot json\n{"command": "round", "steps": 1}\n{"command": "memory"}\n')
+    answers = io.StringIO()
+    serve(Worker(lambda workload, data: CountingSession()), requests, answers)
+    lines = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert "unknown command 'dance'" in lines[0]["error"]
+    assert "JSONDecodeError" in lines[1]["error"]
+    assert "no workload is loaded" in lines[2]["error"]
+    assert lines[3]["bytes"] > 0
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_process_that_dies_is_an_error_with_its_last_words() -> None:
+    script = "import sys; print('{\"versions\": {}}', flush=True); input(); sys.exit('out of memory')"
+    with WorkerProcess(PEERS["torch"], 1, [sys.executable, "-c", script]) as process:
+        with pytest.raises(WorkerError, match="torch: the process ended with status 1: out of memory"):
+            process.memory()
+
+
+def test_cnnfast_runs_and_answers_in_a_process_of_its_own() -> None:
+    with WorkerProcess(PEERS["cnnfast"], 1) as process:
+        assert "isa" in process.versions
+        process.load(small_training())
+        losses, weights = process.answer(2)
+        assert len(losses) == 2
+        assert {k: w.shape for k, w in weights.items()} == small_training().weight_shapes()
+        assert process.round(process.warm_up(0.01))["seconds"] > 0
+
+
+# Command
+
+
+def parse(*options: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    return parser.parse_args(options)
+
+
+def test_list_names_every_workload(capsys) -> None:  # type: ignore[no-untyped-def]
+    assert cli.main(parse("--list")) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in workloads.workloads())
+
+
+def test_unknown_workloads_peers_and_folders_are_refused_before_anything_runs(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="no workload matches"):
+        cli.main(parse("--only", "nonsense"))
+    with pytest.raises(ValueError, match="unknown peer 'caffe'; known are torch"):
+        cli.main(parse("--peers", "caffe"))
+    with pytest.raises(ValueError, match="there is no folder"):
+        cli.main(parse("--json", str(tmp_path / "none" / "x.json")))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two"])
+def test_counts_must_be_positive(text: str, capsys) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SystemExit):
+        parse("--threads", text)
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_a_missing_peer_is_named_with_its_pip_command(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    absent = dataclasses.replace(PEERS["torch"], requires={"no_such_module": "no-such-package"})
+    monkeypatch.setitem(peers.PEERS, "torch", absent)
+    with pytest.raises(ModuleNotFoundError, match="pip install no-such-package"):
+        peers.resolve("torch")
+
+
+def test_names_stand_for_several_peers_and_none_is_run_twice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    for name in ("torch", "torch-channels-last"):
+        monkeypatch.setitem(peers.PEERS, name, dataclasses.replace(PEERS[name], requires={}))
+    found = [p.name for p in peers.resolve("torch-channels-last, torch,torch")]
+    assert sorted(found) == ["torch", "torch-channels-last"]
+
+
+def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    file, plot = tmp_path / "bench.json", tmp_path / "bench.png"
+    args = parse("--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot))
+    assert cli.main(args) == 0
+    out = capsys.readouterr().out
+    assert "kernel/dense-576-64/forward" in out and "1 thread" in out
+    data = json.loads(file.read_text())
+    assert data["machine"]["cpu"] and data["machine"]["peers"]["cnnfast"]["cnnfast"]
+    row = data["results"][0]["peers"]["cnnfast"]
+    assert len(row["seconds"]) == data["settings"]["rounds"] == 3
+    assert row["seconds_median"] == sorted(row["seconds"])[1]
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+# Table, JSON and plot of measured peers
+
+
+def test_table_shows_medians_quartiles_and_ratios() -> None:
+    lines = report.rows(run_fake(), 12).splitlines()
+    assert lines[0].split()[:4] == ["small-infer", "cnnfast", "2", "s"]
+    assert "1.5 s - 3 s" in lines[0] and "3 MiB" in lines[0]
+    assert lines[1].endswith("2.00x (2.00 - 2.50) (fastest peer)")
+    assert "inference: 2.00 times as fast as the fastest peer" in report.summary([run_fake()])
+
+
+def test_json_holds_every_round_and_no_ratio_where_answers_differ() -> None:
+    settings = Settings(2, 3)
+    good = report.to_json([run_fake()], settings, {})["results"][0]["peers"]["torch"]
+    bad = report.to_json([run_fake(fault="answer")], settings, {})["results"][0]["peers"]["torch"]
+    assert good["seconds"] == bad["seconds"] == [2.0, 6.0, 8.0]
+    assert good["ratio_median"] == 2.0
+    assert bad["ratio_median"] is None and bad["disagreement"]
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(83.14e-6, "83.1 us"), (0.0124, "12.4 ms"), (0.9999, "1 s"), (1.92, "1.92 s"), (1500, "1500 s")]
+)
+def test_durations_have_three_digits_and_a_unit(seconds: float, text: str) -> None:
+    assert report.duration(seconds) == text
+
+
+def test_a_busy_machine_is_warned_of() -> None:
+    about = {"load_average": 6.0, "threads_allowed": 2}
+    assert len(report.warnings(about, Settings(2))) == 1
+    assert "4 threads share 2 CPUs" in report.warnings(about, Settings(4))[1]
+    assert report.warnings({"load_average": 0.1, "threads_allowed": 2}, Settings(2)) == []
+
+
+def test_plot_shows_ratios_and_refuses_to_show_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    save_plot([run_fake(peers=("torch", "keras"))], tmp_path / "x.svg")
+    text = (tmp_path / "x.svg").read_text()
+    assert text.count("<svg") == 1
+    with pytest.raises(ValueError, match="nothing to plot"):
+        save_plot([], tmp_path / "y.png")
+
+
+# Peers
+
+
+def branched_training() -> Workload:
+    """Every kind of layer that trains the same everywhere, with uneven padding, groups, branches and a frozen layer."""
+    net = Net()
+    net.add("conv2d", filters=4, kernel=3, strides=2, padding="same", bias=False)
+    net.add("batch_norm")
+    x = net.add("relu")
+    a = net.add("conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False)
+    net.add("depthwise", x, kernel=3, padding=1)
+    net.add("relu6")
+    b = net.add("conv2d", filters=6, kernel=1)
+    y = net.add("add", a, b)
+    net.add("concatenate", y, x)
+    net.add("relu")
+    net.add("max_pool", kernel=3, strides=2, padding=1)
+    pooled = net.add("average_pool", kernel=2, strides=2)
+    net.add("flatten", pooled)
+    net.add("dense", units=7, activation="relu")
+    net.add("dense", units=1, activation="sigmoid")
+    return Workload("branched", "train", (17, 15, 3), 5, net.built(), "binary_crossentropy", "rmsprop")
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", [n for n in PEERS if n != "cnnfast"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        small_training(0.3), branched_training(), small_prediction(),
+        dataclasses.replace(branched_training(), mode="infer"),
+        *workloads.select("kernel/depthwise-mobilenet-56-stride2"), *workloads.select("kernel/batch-norm"),
+        *workloads.select("kernel/max-pool/"), *workloads.select("kernel/conv-deepbench"),
+    ],
+    ids=lambda w: f"{w.name}-{w.mode}",
+)  # fmt: skip
+def test_peer_agrees_with_cnnfast(name: str, row: Workload) -> None:
+    peer = PEERS[name]
+    if peer.missing() or row.mode not in peer.modes:
+        pytest.skip(f"{name} is not installed or cannot do {row.mode}")
+    with Runner([peer], Settings(1, 1, 0.0)) as runner:
+        result = runner.run(row)
+    for m in result.measurements.values():
+        assert (m.error, m.disagreement) == ("", "")
+    assert result.ratio(name) is not None
