@@ -10,7 +10,13 @@ import numpy as np
 from cnnfast import random
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.document import document_of, read_document
-from cnnfast.formats.optimizer_state import check_numbers, describe_numbers, match_slots, set_numbers, slot_arrays
+from cnnfast.formats.optimizer_state import (
+    check_numbers,
+    describe_numbers,
+    match_slots,
+    set_numbers,
+    slot_arrays,
+)
 from cnnfast.formats.strict_json import member
 from cnnfast.formats.weights import WEIGHTS, arrays_under, assign, match, named_weights, weight_arrays
 from cnnfast.models import Model
@@ -28,8 +34,9 @@ def save_checkpoint(
 ) -> None:
     """Writes the state of training to one .safetensors file, atomically.
 
-    It holds the weights (moving statistics included), the slots, steps and learning rate of the optimizer, and the
-    state of the process-wide random generator. After `load_checkpoint` training goes on bit for bit as it would have.
+    It holds the weights (moving statistics included), the slots, steps and learning rate of the optimizer,
+    and the state of the process-wide random generator. After `load_checkpoint` training goes on bit for bit
+    as it would have.
 
     Args:
         path: ends in .safetensors.
@@ -39,8 +46,8 @@ def save_checkpoint(
         arrays: arrays that the caller wants to keep, by name. Default: none.
 
     Raises:
-        ValueError: another ending, a negative epoch, weights that are not there yet, or an `extra` that JSON cannot
-            hold.
+        ValueError: another ending, a negative epoch, weights that are not there yet, or an `extra` that JSON
+            cannot hold.
         OSError: the file cannot be written; an old one is untouched.
 
     Example:
@@ -66,7 +73,8 @@ def load_checkpoint(path: Any, model: Model) -> tuple[int, dict[str, Any], dict[
 
     Args:
         path: the file.
-        model: of the same structure, built; compiled with the same kind of optimizer, if the file holds one's state.
+        model: of the same structure, built; compiled with the same kind of optimizer, if the file holds one's
+            state.
 
     Returns:
         The number of epochs that were done, `extra`, and the arrays that were saved beside it.

@@ -1,4 +1,4 @@
-"""What an optimizer has gathered while training, as files hold it: the slots of the weights, and a few numbers."""
+"""What an optimizer has gathered while training, as files hold it: slots of weights, and a few numbers."""
 
 from __future__ import annotations
 

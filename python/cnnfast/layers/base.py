@@ -38,14 +38,15 @@ def reset_names() -> None:
     _name_counts.clear()
 
 
-_initial_values: ContextVar[Callable[[Sequence[int]], np.ndarray] | None] = ContextVar("initial_values", default=None)
+_MakeValues = Callable[[Sequence[int]], np.ndarray]
+_initial_values: ContextVar[_MakeValues | None] = ContextVar("initial_values", default=None)
 
 
 @contextlib.contextmanager
-def initial_values_from(make: Callable[[Sequence[int]], np.ndarray]) -> Iterator[None]:
+def initial_values_from(make: _MakeValues) -> Iterator[None]:
     """Within the block, `make` gives the initial values of all weights instead of their initializers.
 
-    For reading files: the values come from the file, the random generator stays where it is, and `make` may refuse.
+    For reading files: values come from the file, the random generator stays where it is, `make` may refuse.
     """
     token = _initial_values.set(make)
     try:
