@@ -39,6 +39,30 @@ def test_shared_layers_are_one_layer_again_even_across_models():
     assert len(again.weights) == 4
 
 
+def test_training_given_where_a_layer_is_applied_stays():
+    class Mode(layers.Layer):
+        def call(self, x, training=False):
+            return ops.reshape(x, (1, -1) if training else (-1, 1), keep_batch=True)
+
+    x = Input((3,))
+    mode = Mode()
+    model = Model(x, [mode(x), mode(x, training=True), mode(x, training=False)])
+    again = model_from_config(model_config_with(model, Mode), {"Mode": Mode})
+    for m in (model, again):
+        y = np.zeros((2, 3), np.float32)
+        assert [v.shape for v in m(y, training=False)] == [(2, 3, 1), (2, 1, 3), (2, 3, 1)]
+        assert [v.shape for v in m(y, training=True)] == [(2, 1, 3), (2, 1, 3), (2, 3, 1)]
+
+
+def model_config_with(model, cls):
+    """The description of a model with a layer that is registered for this moment only."""
+    layers.register(cls)
+    try:
+        return model_config(model)
+    finally:
+        del layers.LAYERS._classes[cls.__name__]
+
+
 def test_model_that_has_not_seen_data_is_described_without_input():
     model = Sequential([layers.Flatten(), layers.Dense(2)])
     again = Sequential.from_config(model.get_config())

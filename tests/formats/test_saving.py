@@ -402,6 +402,13 @@ def test_files_of_other_kinds_and_versions_are_refused(saved, path, tmp_path):
             load_model(rewritten(path, lambda _, document, entry=entry: document.update(entry)))
 
 
+def test_arrays_of_unknown_purpose_are_refused(saved, path):
+    hostile = rewritten(path, lambda arrays, _: arrays.update({"code/x": np.zeros(3, np.uint8)}))
+    for read in (load_model, saved.load_weights):
+        with pytest.raises(ValueError, match="array 'code/x' must begin with"):
+            read(hostile)
+
+
 def test_truncated_files_are_refused_and_the_model_stays_as_it_was(saved, path):
     whole, before = path.read_bytes(), bits(saved.get_weights())
     for piece in truncated(whole, python_random.Random(0)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfast import random
 from cnnfast.formats import safetensors_io
-from cnnfast.formats.document import document_of, read_document
+from cnnfast.formats.document import EXTRA, WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.optimizer_state import (
     check_numbers,
     describe_numbers,
@@ -18,10 +18,8 @@ from cnnfast.formats.optimizer_state import (
     slot_arrays,
 )
 from cnnfast.formats.strict_json import member
-from cnnfast.formats.weights import WEIGHTS, arrays_under, assign, match, named_weights, weight_arrays
+from cnnfast.formats.weights import assign, match, named_weights, weight_arrays
 from cnnfast.models import Model
-
-_EXTRA = "extra/"
 
 
 def save_checkpoint(
@@ -57,7 +55,7 @@ def save_checkpoint(
     """
     if isinstance(epoch, bool) or not hasattr(epoch, "__index__") or int(epoch) < 0:
         raise ValueError(f"save_checkpoint: epoch must be a whole number of at least 0, got {epoch!r}")
-    state = {**weight_arrays(model), **{_EXTRA + name: np.asarray(a) for name, a in (arrays or {}).items()}}
+    state = {**weight_arrays(model), **{EXTRA + name: np.asarray(a) for name, a in (arrays or {}).items()}}
     numbers = None
     if model.optimizer is not None:
         state |= slot_arrays(model.optimizer, named_weights(model))
@@ -101,4 +99,4 @@ def load_checkpoint(path: Any, model: Model) -> tuple[int, dict[str, Any], dict[
     assign(assignment)
     if numbers is not None:
         set_numbers(model.optimizer, numbers)
-    return epoch, extra, arrays_under(_EXTRA, found)
+    return epoch, extra, arrays_under(EXTRA, found)

@@ -11,9 +11,9 @@ import numpy as np
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.architecture import CustomObjects, model_config, model_from_config
 from cnnfast.formats.compilation import compile_as_described, describe_compilation
-from cnnfast.formats.document import document_of, read_document
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.strict_json import member
-from cnnfast.formats.weights import WEIGHTS, arrays_under, assign, match, named_weights, weight_arrays
+from cnnfast.formats.weights import assign, match, named_weights, weight_arrays
 from cnnfast.layers.base import initial_values_from
 from cnnfast.models import Model
 

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from cnnfast.formats import safetensors_io
-from cnnfast.formats.document import document_of, read_document
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.strict_json import short
 from cnnfast.graph.values import Variable
 from cnnfast.layers.base import Layer, snake_case
-
-WEIGHTS = "weights/"  # begins the names of a file's arrays that are weights
 
 Assignment = list[tuple[Variable, np.ndarray]]
 
@@ -36,7 +34,7 @@ def save_weights(model: Layer, path: Any) -> None:
 
 
 def load_weights(model: Layer, path: Any) -> None:
-    """Sets the weights of a model from a file with exactly these: from `save_weights`, `save_model` or a checkpoint.
+    """Sets all weights of a model from what `save_weights`, `save_model` or `save_checkpoint` wrote.
 
     Args:
         model: built.
@@ -57,11 +55,6 @@ def load_weights(model: Layer, path: Any) -> None:
 def weight_arrays(model: Layer) -> dict[str, np.ndarray]:
     """The weights of a model as a file holds them."""
     return {WEIGHTS + name: variable.value for name, variable in named_weights(model).items()}
-
-
-def arrays_under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays whose names begin with `prefix`, without it."""
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def named_weights(model: Layer) -> dict[str, Variable]:
