@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from cnnfast import Input, Model, Sequential, layers, ops
 
 IMAGE = (6, 6, 2)
@@ -75,7 +74,9 @@ def frozen() -> Model:
     base = Sequential([Input(IMAGE), layers.Conv2D(2, 3), layers.BatchNormalization()], name="base")
     base.trainable = False
     base.layers[0].trainable = True
-    return Sequential([Input(IMAGE), base, layers.Flatten(), layers.Dense(2, trainable=False), layers.Dense(1)])
+    return Sequential(
+        [Input(IMAGE), base, layers.Flatten(), layers.Dense(2, trainable=False), layers.Dense(1)]
+    )
 
 
 NETWORKS = {

@@ -8,10 +8,10 @@ import random
 
 import numpy as np
 import pytest
-
 from cnnfast import Input, Model, Sequential, layers, ops
 from cnnfast.formats.architecture import model_config, model_from_config
 from cnnfast.formats.weights import named_weights
+
 from tests.formats.networks import NETWORKS
 
 
@@ -37,6 +37,30 @@ def test_shared_layers_are_one_layer_again_even_across_models():
     inner = again.get_layer("inner")
     assert again.get_layer("inside") is inner.get_layer("inside")
     assert len(again.weights) == 4
+
+
+def test_training_given_where_a_layer_is_applied_stays():
+    class Mode(layers.Layer):
+        def call(self, x, training=False):
+            return ops.reshape(x, (1, -1) if training else (-1, 1), keep_batch=True)
+
+    x = Input((3,))
+    mode = Mode()
+    model = Model(x, [mode(x), mode(x, training=True), mode(x, training=False)])
+    again = model_from_config(model_config_with(model, Mode), {"Mode": Mode})
+    for m in (model, again):
+        y = np.zeros((2, 3), np.float32)
+        assert [v.shape for v in m(y, training=False)] == [(2, 3, 1), (2, 1, 3), (2, 3, 1)]
+        assert [v.shape for v in m(y, training=True)] == [(2, 1, 3), (2, 1, 3), (2, 3, 1)]
+
+
+def model_config_with(model, cls):
+    """The description of a model with a layer that is registered for this moment only."""
+    layers.register(cls)
+    try:
+        return model_config(model)
+    finally:
+        del layers.LAYERS._classes[cls.__name__]
 
 
 def test_model_that_has_not_seen_data_is_described_without_input():
@@ -99,7 +123,7 @@ def test_custom_layer_needs_to_be_registered_or_given():
         Sequential([Input((2,)), Unknown()]).get_config()
     config = Sequential([Input((2,)), layers.Dense(1)]).get_config()
     config["layers"][0] = {"class_name": "Halve", "config": {"name": "halve"}}
-    with pytest.raises(ValueError, match="unknown layer 'Halve'; known: .*Conv2D"):
+    with pytest.raises(ValueError, match=r"unknown layer 'Halve'; known: .*Conv2D"):
         model_from_config(config)
     model = model_from_config(config, {"Halve": Halve})
     assert isinstance(model.layers[0], Halve)
@@ -183,9 +207,15 @@ HOSTILE = {
     "last no model": ([dense()], "end with a model"),
     "entry no object": (["Dense", sequential([0])], "object"),
     "class name no string": ([{"class_name": ["Dense"], "config": {}}, sequential([0])], "class_name"),
-    "code as class name": ([{"class_name": "os.system", "config": {"command": "true"}}, sequential([0])], "unknown layer"),
+    "code as class name": (
+        [{"class_name": "os.system", "config": {"command": "true"}}, sequential([0])],
+        "unknown layer",
+    ),
     "module and class": ([{"class_name": "Dense", "module": "os", "config": {}}, sequential([0])], "module"),
-    "lambda layer": ([{"class_name": "Lambda", "config": {"function": "x"}}, sequential([0])], "unknown layer 'Lambda'"),
+    "lambda layer": (
+        [{"class_name": "Lambda", "config": {"function": "x"}}, sequential([0])],
+        "unknown layer 'Lambda'",
+    ),
     "config no object": ([{"class_name": "Dense", "config": [2]}, sequential([0])], "config"),
     "unknown argument": ([dense(path="/etc/passwd"), sequential([0])], "path"),
     "argument missing": ([{"class_name": "Dense", "config": {}}, sequential([0])], "units"),
@@ -193,7 +223,10 @@ HOSTILE = {
     "units no integer": ([dense(units="2"), sequential([0])], "units"),
     "unknown activation": ([dense(activation="os.system"), sequential([0])], "activation"),
     "activation an object": ([dense(activation={"class_name": "os.system"}), sequential([0])], "Dense"),
-    "unknown initializer": ([dense(kernel_initializer={"class_name": "eval", "config": {}}), sequential([0])], "eval"),
+    "unknown initializer": (
+        [dense(kernel_initializer={"class_name": "eval", "config": {}}), sequential([0])],
+        "eval",
+    ),
     "name no string": ([dense(name=["a"]), sequential([0])], "name"),
     "name empty": ([dense(name=""), sequential([0])], "name"),
     "name endless": ([dense(name="a" * 10_000), sequential([0])], "name"),
@@ -209,7 +242,10 @@ HOSTILE = {
     "input no object": ([dense(), sequential([0], input=[3])], "input"),
     "input shape no list": ([dense(), sequential([0], input={"shape": 3, "dtype": "float32"})], "shape"),
     "input of size 0": ([dense(), sequential([0], input={"shape": [None, 0], "dtype": "float32"})], "shape"),
-    "input of unknown type": ([dense(), sequential([0], input={"shape": [None, 3], "dtype": "object"})], "dtype"),
+    "input of unknown type": (
+        [dense(), sequential([0], input={"shape": [None, 3], "dtype": "object"})],
+        "dtype",
+    ),
     "image for a stack of vectors": (
         [{"class_name": "Conv2D", "config": {"filters": 2, "kernel_size": 3}}, sequential([0])],
         "N,H,W,C",
@@ -264,8 +300,9 @@ def test_the_same_descriptions_without_the_poison_are_accepted():
 
 POISON = (
     None, True, False, 0, 1, -1, 2, 10**6, 10**12, 2**63, 2**64, 10**39, -(2**63), 0.5, -0.0, 1e308, 5e-324,
-    "", "relu", "os.system", "/etc/passwd", "\ud800", "a" * 5000, [], [0], [None], [1, 2], [-1, -1], [2**40, 2**40],
-    [[1, 2], [3, 4]], ["x"], [[[]]], {}, {"class_name": "Zeros", "config": {}}, {"class_name": "eval"}, {"a": {"b": {}}},
+    "", "relu", "os.system", "/etc/passwd", "\ud800", "a" * 5000, [], [0], [None], [1, 2], [-1, -1],
+    [2**40, 2**40], [[1, 2], [3, 4]], ["x"], [[[]]], {}, {"class_name": "Zeros", "config": {}},
+    {"class_name": "eval"}, {"a": {"b": {}}},
 )  # fmt: skip
 
 

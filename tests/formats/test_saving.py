@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random as python_random
 
+import cnnfast
 import numpy as np
 import pytest
-
-import cnnfast
 from cnnfast import Input, Model, Sequential, layers, losses, metrics, optimizers, random
 from cnnfast.formats import load_model, load_weights, safetensors_io, save_model, save_weights
 from cnnfast.formats.weights import named_weights
+
 from tests.formats.files import flipped, rewritten, truncated
 from tests.formats.networks import NETWORKS, bits, inputs_of, randomize
 
@@ -68,7 +68,9 @@ def test_file_is_an_ordinary_safetensors_file(saved, path):
     from safetensors.numpy import load_file
 
     arrays = load_file(path)
-    assert sorted(arrays) == [f"weights/{layer}/{w}" for layer in ("conv2d", "dense") for w in ("bias", "kernel")]
+    assert sorted(arrays) == [
+        f"weights/{layer}/{w}" for layer in ("conv2d", "dense") for w in ("bias", "kernel")
+    ]
     assert np.array_equal(arrays["weights/dense/kernel"], saved.layers[-1].kernel.value)
 
 
@@ -108,7 +110,13 @@ def test_weights_go_into_another_model_of_the_same_structure(saved, path, tmp_pa
 
 def test_weights_that_do_not_fit_are_named_and_nothing_changes(saved, path):
     other = Sequential(
-        [Input((4, 4, 1)), layers.Conv2D(2, 3, use_bias=False), layers.Flatten(), layers.Dense(4), layers.Dense(1)]
+        [
+            Input((4, 4, 1)),
+            layers.Conv2D(2, 3, use_bias=False),
+            layers.Flatten(),
+            layers.Dense(4),
+            layers.Dense(1),
+        ]
     )
     before = bits(other.get_weights())
     with pytest.raises(ValueError) as caught:
@@ -125,7 +133,7 @@ def test_weights_of_another_type_are_refused(saved, path):
     def change(arrays, _):
         arrays["weights/dense/bias"] = arrays["weights/dense/bias"].astype(np.float64)
 
-    with pytest.raises(ValueError, match="dense/bias has shape .* type float64"):
+    with pytest.raises(ValueError, match=r"dense/bias has shape .* type float64"):
         load_weights(saved, rewritten(path, change))
 
 
@@ -254,7 +262,9 @@ def test_losses_and_metrics_of_several_outputs_come_back(path):
     again = load_model(path)
     targets = [np.ones((5, 1), np.float32), np.ones((5, 2), np.float32)]
     xs = inputs_of(model)
-    assert again.test_on_batch(xs, targets, return_dict=True) == model.test_on_batch(xs, targets, return_dict=True)
+    assert again.test_on_batch(xs, targets, return_dict=True) == model.test_on_batch(
+        xs, targets, return_dict=True
+    )
 
 
 def test_model_that_was_not_compiled_or_is_not_to_be_is_not_compiled(saved, path, tmp_path):
@@ -307,7 +317,9 @@ def described(class_name, **config):
 
 @pytest.mark.parametrize("units", [4, 10**9, 10**12, 2**63, 10**38])
 def test_no_more_memory_is_taken_for_weights_than_the_file_holds(saved, path, units):
-    with pytest.raises(ValueError, match=r"hostile\.safetensors.*layer 2 \(Dense\).*the file has \d+ left"):
+    with pytest.raises(
+        ValueError, match=r"hostile\.safetensors.*layer 3 \(Sequential\).*the file has \d+ left"
+    ):
         load_model(rewritten(path, changed_config(units=units)))
 
 
@@ -368,7 +380,11 @@ def test_slots_that_do_not_fit_are_refused(path):
     def other(arrays, _):
         arrays["optimizer/dense/bias/m"] = np.zeros(2, np.float32)
 
-    for change, message in ((without, "missing: dense/bias/m"), (more, "unexpected: .*momentum"), (other, r"\(2,\)")):
+    for change, message in (
+        (without, "missing: dense/bias/m"),
+        (more, "unexpected: .*momentum"),
+        (other, r"\(2,\)"),
+    ):
         with pytest.raises(ValueError, match=message):
             load_model(rewritten(path, change))
 
@@ -377,9 +393,20 @@ def test_files_of_other_kinds_and_versions_are_refused(saved, path, tmp_path):
     save_weights(saved, tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="must hold model, it holds 'weights'"):
         load_model(tmp_path / "weights.safetensors")
-    for entry, message in (({"version": 2}, "version 2"), ({"kind": ["model"]}, "kind"), ({"path": "x"}, "path")):
+    for entry, message in (
+        ({"version": 2}, "version 2"),
+        ({"kind": ["model"]}, "kind"),
+        ({"path": "x"}, "path"),
+    ):
         with pytest.raises(ValueError, match=message):
             load_model(rewritten(path, lambda _, document, entry=entry: document.update(entry)))
+
+
+def test_arrays_of_unknown_purpose_are_refused(saved, path):
+    hostile = rewritten(path, lambda arrays, _: arrays.update({"code/x": np.zeros(3, np.uint8)}))
+    for read in (load_model, saved.load_weights):
+        with pytest.raises(ValueError, match="array 'code/x' must begin with"):
+            read(hostile)
 
 
 def test_truncated_files_are_refused_and_the_model_stays_as_it_was(saved, path):

@@ -1,4 +1,4 @@
-"""Models in files: safetensors with the architecture as JSON, read through closed registries. No pickle anywhere."""
+"""Models in files: safetensors with the architecture as JSON, read through closed registries; no pickle."""
 
 from cnnfast.formats.checkpoint import load_checkpoint, save_checkpoint
 from cnnfast.formats.saving import load_model, save_model

@@ -2,11 +2,13 @@
 
 A description is a flat table of layers, the model itself last:
 
-    {"version": 1, "layers": [{"class_name": "Conv2D", "config": {...}}, ..., {"class_name": "Model", "config": {...}}]}
+    {"version": 1, "layers": [{"class_name": "Conv2D", "config": {...}}, ..., {"class_name": "Model",
+    "config": {...}}]}
 
-Models name their layers by their numbers in the table, and may name only earlier ones. Hence a layer that is shared,
-even between a model and one nested in it, is written once; and there is nothing to nest endlessly and no way to form
-a circle. Within a model, values are numbered in the same manner: first the inputs, then the outputs of each node.
+Models name their layers by their numbers in the table, and may name only earlier ones. Hence a layer that is
+shared, even between a model and one nested in it, is written once; and there is nothing to nest endlessly and
+no way to form a circle. Within a model, values are numbered in the same manner: first the inputs, then the
+outputs of each node.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ def model_config(model: Model) -> dict[str, Any]:
     """The architecture of a model, as JSON can hold it.
 
     Raises:
-        ValueError: the model has a `call` of its own (code cannot be in a file), or holds a layer or an op that
-            cannot be written.
+        ValueError: the model has a `call` of its own (code cannot be in a file), or holds a layer or an op
+            that cannot be written.
 
     Example:
         >>> config = model_config(Sequential([Input((4,)), layers.Dense(2)]))
@@ -55,8 +57,8 @@ def model_from_config(config: Any, custom_objects: CustomObjects | None = None) 
     """The model that `model_config` described, with new weights.
 
     Args:
-        config: the description, perhaps from a hostile file. Only registered layers are made, from arguments that
-            their constructors check, and the model's size is bounded before any layer is made.
+        config: the description, perhaps from a hostile file. Only registered layers are made, from arguments
+            that their constructors check, and the model's size is bounded before any layer is made.
         custom_objects: layers of one's own by class name, besides those registered with `layers.register`.
 
     Raises:
@@ -72,7 +74,9 @@ def model_from_config(config: Any, custom_objects: CustomObjects | None = None) 
     for i, entry in enumerate(check_description(what, config)):
         try:
             made.append(_make(entry["class_name"], entry["config"], made, custom_objects or {}))
-        except Exception as error:  # whatever a layer makes of a hostile config, to the reader it is a bad file
+        except (
+            Exception
+        ) as error:  # whatever a layer makes of a hostile config, to the reader it is a bad file
             message = str(error) or type(error).__name__
             raise ValueError(f"{what}: layer {i} ({entry['class_name']}): {message}") from error
     model = made[-1]
@@ -177,7 +181,9 @@ def _make_model(config: dict[str, Any], made: Sequence[Layer]) -> Model:
     outputs = [value(n) for n in config["outputs"]]
     several = config["several"]
     model = Model(
-        inputs if several[0] else _only(inputs), outputs if several[1] else _only(outputs), name=config.get("name")
+        inputs if several[0] else _only(inputs),
+        outputs if several[1] else _only(outputs),
+        name=config.get("name"),
     )
     return _with_trainable(model, config)
 
@@ -189,7 +195,9 @@ def _make_input(entry: dict[str, Any]) -> Value:
 def _apply_layer(layer: Layer, node: dict[str, Any], value: Callable[[int], Value]) -> list[Value]:
     arguments = [value(n) for n in node["inputs"]]
     attributes = node["attributes"]
-    outputs = layer(arguments if attributes["several"] else _only(arguments), training=attributes.get("training"))
+    outputs = layer(
+        arguments if attributes["several"] else _only(arguments), training=attributes.get("training")
+    )
     return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
@@ -200,6 +208,6 @@ def _only(values: list[Value]) -> Value:
 
 
 def _with_trainable(model: Model, config: dict[str, Any]) -> Model:
-    """Sets the model's own flag only: its setter would pass it on to the layers, which have theirs from the file."""
+    """Sets the model's own flag only: the setter would pass it on to the layers, which have theirs."""
     model._trainable = config.get("trainable", True)
     return model

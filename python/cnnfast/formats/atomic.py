@@ -12,7 +12,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def atomic_write(path: Any) -> Iterator[str]:
-    """Gives the path of a temporary file to write to, which takes the place of `path` when the block ends well.
+    """Gives the path of a temporary file, which takes the place of `path` when the block ends well.
 
     The temporary file lies in the same folder, so that the rename stays within one file system, and its bytes
     reach the disk before the rename does. If the block or anything after it fails, the temporary file is

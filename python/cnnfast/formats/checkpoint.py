@@ -9,13 +9,17 @@ import numpy as np
 
 from cnnfast import random
 from cnnfast.formats import safetensors_io
-from cnnfast.formats.document import document_of, read_document
-from cnnfast.formats.optimizer_state import check_numbers, describe_numbers, match_slots, set_numbers, slot_arrays
+from cnnfast.formats.document import EXTRA, WEIGHTS, arrays_under, document_of, read_document
+from cnnfast.formats.optimizer_state import (
+    check_numbers,
+    describe_numbers,
+    match_slots,
+    set_numbers,
+    slot_arrays,
+)
 from cnnfast.formats.strict_json import member
-from cnnfast.formats.weights import WEIGHTS, arrays_under, assign, match, named_weights, weight_arrays
+from cnnfast.formats.weights import assign, match, named_weights, weight_arrays
 from cnnfast.models import Model
-
-_EXTRA = "extra/"
 
 
 def save_checkpoint(
@@ -28,8 +32,9 @@ def save_checkpoint(
 ) -> None:
     """Writes the state of training to one .safetensors file, atomically.
 
-    It holds the weights (moving statistics included), the slots, steps and learning rate of the optimizer, and the
-    state of the process-wide random generator. After `load_checkpoint` training goes on bit for bit as it would have.
+    It holds the weights (moving statistics included), the slots, steps and learning rate of the optimizer,
+    and the state of the process-wide random generator. After `load_checkpoint` training goes on bit for bit
+    as it would have.
 
     Args:
         path: ends in .safetensors.
@@ -39,8 +44,8 @@ def save_checkpoint(
         arrays: arrays that the caller wants to keep, by name. Default: none.
 
     Raises:
-        ValueError: another ending, a negative epoch, weights that are not there yet, or an `extra` that JSON cannot
-            hold.
+        ValueError: another ending, a negative epoch, weights that are not there yet, or an `extra` that JSON
+            cannot hold.
         OSError: the file cannot be written; an old one is untouched.
 
     Example:
@@ -50,7 +55,7 @@ def save_checkpoint(
     """
     if isinstance(epoch, bool) or not hasattr(epoch, "__index__") or int(epoch) < 0:
         raise ValueError(f"save_checkpoint: epoch must be a whole number of at least 0, got {epoch!r}")
-    state = {**weight_arrays(model), **{_EXTRA + name: np.asarray(a) for name, a in (arrays or {}).items()}}
+    state = {**weight_arrays(model), **{EXTRA + name: np.asarray(a) for name, a in (arrays or {}).items()}}
     numbers = None
     if model.optimizer is not None:
         state |= slot_arrays(model.optimizer, named_weights(model))
@@ -66,7 +71,8 @@ def load_checkpoint(path: Any, model: Model) -> tuple[int, dict[str, Any], dict[
 
     Args:
         path: the file.
-        model: of the same structure, built; compiled with the same kind of optimizer, if the file holds one's state.
+        model: of the same structure, built; compiled with the same kind of optimizer, if the file holds one's
+            state.
 
     Returns:
         The number of epochs that were done, `extra`, and the arrays that were saved beside it.
@@ -93,4 +99,4 @@ def load_checkpoint(path: Any, model: Model) -> tuple[int, dict[str, Any], dict[
     assign(assignment)
     if numbers is not None:
         set_numbers(model.optimizer, numbers)
-    return epoch, extra, arrays_under(_EXTRA, found)
+    return epoch, extra, arrays_under(EXTRA, found)

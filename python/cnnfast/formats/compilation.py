@@ -28,8 +28,8 @@ def describe_compilation(
         include_optimizer: whether the optimizer's slots and steps belong to it.
 
     Warns:
-        UserWarning: a loss, metric or schedule is a function of the program's own, which no file can hold; the model
-            is then saved as if it were not compiled.
+        UserWarning: a loss, metric or schedule is a function of the program's own, which no file can hold;
+            the model is then saved as if it were not compiled.
     """
     if not model.compiled:
         return None, {}
@@ -69,7 +69,10 @@ def compile_as_described(name: str, model: Model, description: Any, arrays: Mapp
         optimizer = optimizers.get(member(what, description, "optimizer", dict))
         model.compile(optimizer, **{key: _mapped(read, description.get(key)) for key, read in _READ.items()})
     except Exception as error:  # whatever a class makes of hostile arguments, to the reader it is a bad file
-        raise ValueError(f"{what}: {error or type(error).__name__}; load_model(..., compile=False)") from error
+        message = str(error) or type(error).__name__
+        raise ValueError(
+            f"{what}: {message} (with compile=False the model can be loaded without it)"
+        ) from error
     optimizer.exclude_from_weight_decay([weights[n] for n in without_decay])
     assign(match_slots(name, arrays, optimizer, weights))
     optimizer.iterations = iterations

@@ -1,8 +1,8 @@
-"""The JSON document in a file: what kind of file it is, and the layout's version."""
+"""The layout of our files: kinds of files, the entries of their JSON document, the names of their arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,15 @@ from cnnfast.formats import safetensors_io
 from cnnfast.formats.strict_json import member, only_keys, short
 
 VERSION = 1
-_KEYS = {
+WEIGHTS = "weights/"  # begins the names of arrays that are weights: weights/<layer>/<weight>
+SLOTS = "optimizer/"  # of those that an optimizer keeps for each weight: optimizer/<layer>/<weight>/<slot>
+EXTRA = "extra/"  # of those that the caller of save_checkpoint added
+_ENTRIES = {
     "weights": {"version", "kind"},
     "model": {"version", "kind", "architecture", "training"},
     "checkpoint": {"version", "kind", "epoch", "extra", "optimizer", "random"},
 }
+_ARRAYS = {"weights": (WEIGHTS,), "model": (WEIGHTS, SLOTS), "checkpoint": (WEIGHTS, SLOTS, EXTRA)}
 
 
 def document_of(kind: str, **entries: Any) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def read_document(path: Any, kinds: Sequence[str]) -> tuple[dict[str, np.ndarray
     """The arrays and the document of a file of one of `kinds`.
 
     Raises:
-        ValueError: not such a file, another version, or unknown entries.
+        ValueError: not such a file, another version, or entries or arrays that are unknown.
         OSError: the file cannot be read.
     """
     arrays, document = safetensors_io.read(path)
@@ -37,5 +41,13 @@ def read_document(path: Any, kinds: Sequence[str]) -> tuple[dict[str, np.ndarray
     kind = member(f"{path}", document, "kind", str)
     if kind not in kinds:
         raise ValueError(f"{path} must hold {' or '.join(kinds)}, it holds {short(kind)}")
-    only_keys(f"{path}", document, _KEYS[kind])
+    only_keys(f"{path}", document, _ENTRIES[kind])
+    for name in arrays:
+        if not name.startswith(_ARRAYS[kind]):
+            raise ValueError(f"{path}: array {short(name)} must begin with one of {', '.join(_ARRAYS[kind])}")
     return arrays, document
+
+
+def arrays_under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

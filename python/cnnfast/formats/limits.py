@@ -32,8 +32,8 @@ def check_description(what: str, description: Any) -> list[dict[str, Any]]:
         description: {"version": ..., "layers": [...]}, perhaps hostile.
 
     Raises:
-        ValueError: another version; a wrong type, an unknown key, a reference that does not point backwards; more
-            layers, nesting or constants than any real model has; a layer that no model uses.
+        ValueError: another version; a wrong type, an unknown key, a reference that does not point backwards;
+            more layers, nesting or constants than any real model has; a layer that no model uses.
     """
     version = member(what, description, "version", int)
     if version != VERSION:
@@ -63,7 +63,9 @@ def _check_sizes(what: str, parts: list[_Parts]) -> None:
             raise ValueError(f"{what}: layer {i} nests models more than {MAX_NESTING} deep")
     constants = sum(part.constant_bytes for part in parts)
     if constants > MAX_CONSTANT_BYTES:
-        raise ValueError(f"{what} holds {constants} bytes of constants, at most {MAX_CONSTANT_BYTES} are allowed")
+        raise ValueError(
+            f"{what} holds {constants} bytes of constants, at most {MAX_CONSTANT_BYTES} are allowed"
+        )
 
 
 def _check_entry(where: str, entry: Any, position: int) -> _Parts:

@@ -1,4 +1,4 @@
-"""Ops that were applied directly to the values of a model: written by name, read back through the ops' own checks."""
+"""Ops applied directly to the values of a model: written by name, read back through the ops' own checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from cnnfast import ops
 from cnnfast.formats.strict_json import member, of_kind, only_keys, short
 from cnnfast.graph.values import Node, Value
-from cnnfast.ops.core import OPS, Op
+from cnnfast.ops.core import OPS
 
 _CONSTANT_TYPES = ("float32", "int32", "uint8")
 
@@ -43,7 +43,8 @@ def check_node(what: str, entry: Any) -> int:
     """Checks a description as far as JSON goes, and returns how many bytes of constants it holds.
 
     Raises:
-        ValueError: an unknown op, no symbolic input, a constant that is none, or attributes that are no object.
+        ValueError: an unknown op, no symbolic input, a constant that is none, or attributes that are no
+            object.
     """
     name = member(what, entry, "op", str)
     only_keys(what, entry, {"op", "inputs", "attributes"})
@@ -53,10 +54,14 @@ def check_node(what: str, entry: Any) -> int:
     inputs = member(what, entry, "inputs", list)
     for i in inputs:
         if i is not None and type(i) is not int and type(i) is not dict:
-            raise ValueError(f"{what}: an input must be the number of a value, a constant or null, got {short(i)}")
+            raise ValueError(
+                f"{what}: an input must be the number of a value, a constant or null, got {short(i)}"
+            )
     # Without a symbolic input the op would not be described but computed, at whatever size the file says.
     if not any(type(i) is int for i in inputs):
-        raise ValueError(f"{what}: op {name} needs an input that is a value of the model, got {short(inputs)}")
+        raise ValueError(
+            f"{what}: op {name} needs an input that is a value of the model, got {short(inputs)}"
+        )
     return sum(_read_constant(what, i).nbytes for i in inputs if isinstance(i, dict))
 
 
@@ -72,7 +77,8 @@ def apply_node(what: str, entry: dict[str, Any], value: Callable[[int], Value]) 
         ValueError: the op does not take these inputs or attributes.
     """
     inputs = [
-        value(i) if isinstance(i, int) else None if i is None else _read_constant(what, i) for i in entry["inputs"]
+        value(i) if isinstance(i, int) else None if i is None else _read_constant(what, i)
+        for i in entry["inputs"]
     ]
     return _call(entry["op"], inputs, entry["attributes"], what)
 
@@ -116,7 +122,9 @@ def _read_constant(what: str, entry: dict[str, Any]) -> np.ndarray:
     only_keys(f"{what}: a constant", entry, {"base64", "dtype", "shape"})
     dtype = member(f"{what}: a constant", entry, "dtype", str)
     if dtype not in _CONSTANT_TYPES:
-        raise ValueError(f"{what}: a constant must be one of {', '.join(_CONSTANT_TYPES)}, got {short(dtype)}")
+        raise ValueError(
+            f"{what}: a constant must be one of {', '.join(_CONSTANT_TYPES)}, got {short(dtype)}"
+        )
     shape = [of_kind(f"{what}: a constant's size", d, int) for d in member(what, entry, "shape", list)]
     text = member(f"{what}: a constant", entry, "base64", str)
     try:
@@ -125,7 +133,9 @@ def _read_constant(what: str, entry: dict[str, Any]) -> np.ndarray:
         raise ValueError(f"{what}: a constant is not base64: {error}") from None
     kind = np.dtype(dtype).newbyteorder("<")
     if len(shape) > 8 or any(d < 1 for d in shape) or math.prod(shape) * kind.itemsize != len(data):
-        raise ValueError(f"{what}: a constant of shape {short(shape)} and type {dtype} cannot have {len(data)} bytes")
+        raise ValueError(
+            f"{what}: a constant of shape {short(shape)} and type {dtype} cannot have {len(data)} bytes"
+        )
     return np.frombuffer(data, kind).reshape(shape).astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""What an optimizer has gathered while training, as files hold it: the slots of the weights, and a few numbers."""
+"""What an optimizer has gathered while training, as files hold it: slots of weights, and a few numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from cnnfast.formats.document import SLOTS, arrays_under
 from cnnfast.formats.strict_json import member, only_keys, short
-from cnnfast.formats.weights import Assignment, arrays_under, match
+from cnnfast.formats.weights import Assignment, match
 from cnnfast.graph.values import Variable
 from cnnfast.optimizers import OPTIMIZERS, Optimizer
 
-SLOTS = "optimizer/"  # begins the names of a file's arrays that are slots: optimizer/<weight>/<slot>
 _MAX_ITERATIONS = 2**53  # up to here a float counts exactly
 
 

@@ -121,8 +121,8 @@ def check(data: bytes, name: str) -> dict[str, str]:
     size = int.from_bytes(data[:8], "little")
     if size > min(MAX_HEADER_BYTES, len(data) - 8):
         raise ValueError(
-            f"{name}: not a whole safetensors file: its header should have {size} bytes; {len(data) - 8} follow, "
-            f"at most {MAX_HEADER_BYTES} are allowed"
+            f"{name}: not a whole safetensors file: its header should have {size} bytes; "
+            f"{len(data) - 8} follow, at most {MAX_HEADER_BYTES} are allowed"
         )
     if data[8:9] != b"{":
         raise ValueError(

@@ -11,9 +11,9 @@ import numpy as np
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.architecture import CustomObjects, model_config, model_from_config
 from cnnfast.formats.compilation import compile_as_described, describe_compilation
-from cnnfast.formats.document import document_of, read_document
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.strict_json import member
-from cnnfast.formats.weights import WEIGHTS, arrays_under, assign, match, named_weights, weight_arrays
+from cnnfast.formats.weights import assign, match, named_weights, weight_arrays
 from cnnfast.layers.base import initial_values_from
 from cnnfast.models import Model
 
@@ -24,10 +24,12 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
     Args:
         model: made of layers and ops alone; a class with a `call` of its own cannot be saved whole.
         path: ends in .safetensors.
-        include_optimizer: whether the optimizer's state is written too, so that training can go on where it was.
+        include_optimizer: whether the optimizer's state is written too, so that training can go on where it
+            was.
 
     Raises:
-        ValueError: another ending, weights that are not there yet, or a layer, op or argument that cannot be written.
+        ValueError: another ending, weights that are not there yet, or a layer, op or argument that cannot be
+            written.
         OSError: the file cannot be written; an old one is untouched.
 
     Example:
@@ -43,8 +45,8 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
 def load_model(path: Any, custom_objects: CustomObjects | None = None, compile: bool = True) -> Model:
     """The model in a file that `save_model` wrote; compiled if it was.
 
-    Nothing in the file is executed: names can only mean the package's own layers, losses, metrics and optimizers and
-    those registered by the program. No more memory is taken for weights than the file holds.
+    Nothing in the file is executed: names can only mean the package's own layers, losses, metrics and
+    optimizers and those registered by the program. No more memory is taken for weights than the file holds.
 
     Args:
         path: ends in .safetensors.
@@ -85,6 +87,8 @@ class _Budget:
     def __call__(self, shape: Sequence[int]) -> np.ndarray:
         needed = math.prod(shape) * np.dtype(np.float32).itemsize
         if needed > self._left:
-            raise ValueError(f"weights of shape {tuple(shape)} need {needed} bytes, the file has {self._left} left")
+            raise ValueError(
+                f"weights of shape {tuple(shape)} need {needed} bytes, the file has {self._left} left"
+            )
         self._left -= needed
         return np.zeros(tuple(shape), np.float32)

@@ -83,7 +83,7 @@ def of_kind(what: str, value: Any, kind: type[T]) -> T:
     if type(value) is kind:
         return value
     if kind is float and type(value) is int:
-        return kind(value)
+        return kind(value)  # type: ignore[call-arg]
     raise ValueError(f"{what} must be {_KINDS[kind]}, got {short(value)}")
 
 

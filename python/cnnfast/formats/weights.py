@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from cnnfast.formats import safetensors_io
-from cnnfast.formats.document import document_of, read_document
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.strict_json import short
 from cnnfast.graph.values import Variable
 from cnnfast.layers.base import Layer, snake_case
-
-WEIGHTS = "weights/"  # begins the names of a file's arrays that are weights
 
 Assignment = list[tuple[Variable, np.ndarray]]
 
@@ -36,16 +34,15 @@ def save_weights(model: Layer, path: Any) -> None:
 
 
 def load_weights(model: Layer, path: Any) -> None:
-    """Sets the weights of a model from a file that holds exactly these: written by `save_weights`, by `save_model`
-    or as a checkpoint.
+    """Sets all weights of a model from what `save_weights`, `save_model` or `save_checkpoint` wrote.
 
     Args:
         model: built.
         path: the file.
 
     Raises:
-        ValueError: not such a file, or weights that are missing, unexpected or of another shape or type; each is
-            named, and no weight has changed.
+        ValueError: not such a file, or weights that are missing, unexpected or of another shape or type; each
+            is named, and no weight has changed.
         OSError: the file cannot be read.
 
     Example:
@@ -60,16 +57,12 @@ def weight_arrays(model: Layer) -> dict[str, np.ndarray]:
     return {WEIGHTS + name: variable.value for name, variable in named_weights(model).items()}
 
 
-def arrays_under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays whose names begin with `prefix`, without it."""
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-
-
 def named_weights(model: Layer) -> dict[str, Variable]:
     """All weights of a model under names that depend on its structure alone, in the order of `model.weights`.
 
-    Layers are counted by class within what holds them (`conv2d/kernel`, `conv2d_1/kernel`, `sequential/dense/bias`):
-    automatic names go on counting through a process, so that one model made twice bears different ones.
+    Layers are counted by class within what holds them (`conv2d/kernel`, `conv2d_1/kernel`,
+    `sequential/dense/bias`): automatic names go on counting through a process, so that one model made twice
+    bears different ones.
 
     Raises:
         ValueError: a layer has no weights yet.
@@ -77,7 +70,8 @@ def named_weights(model: Layer) -> dict[str, Variable]:
     for layer in model.all_layers():
         if not layer.built:
             raise ValueError(
-                f"{model.name}: layer {layer.name} has no weights yet; give the model an input shape or call it once"
+                f"{model.name}: layer {layer.name} has no weights yet; give the model an input shape "
+                "or call it once"
             )
     named: dict[str, Variable] = {}
     _collect(model, "", named, set())

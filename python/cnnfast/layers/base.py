@@ -38,14 +38,15 @@ def reset_names() -> None:
     _name_counts.clear()
 
 
-_initial_values: ContextVar[Callable[[Sequence[int]], np.ndarray] | None] = ContextVar("initial_values", default=None)
+_MakeValues = Callable[[Sequence[int]], np.ndarray]
+_initial_values: ContextVar[_MakeValues | None] = ContextVar("initial_values", default=None)
 
 
 @contextlib.contextmanager
-def initial_values_from(make: Callable[[Sequence[int]], np.ndarray]) -> Iterator[None]:
+def initial_values_from(make: _MakeValues) -> Iterator[None]:
     """Within the block, `make` gives the initial values of all weights instead of their initializers.
 
-    For reading files: the values come from the file, the random generator stays where it is, and `make` may refuse.
+    For reading files: values come from the file, the random generator stays where it is, `make` may refuse.
     """
     token = _initial_values.set(make)
     try:
@@ -238,7 +239,7 @@ class Layer:
             inputs = flat if isinstance(inputs, (list, tuple)) else flat[0]
         self._build_from([tuple(x.shape) for x in flat], isinstance(inputs, (list, tuple)))
         if symbolic and symbolic[0].graph is None:
-            return self._define(inputs, flat)
+            return self._define(inputs, flat, training)
         if training is None:
             graph = symbolic[0].graph if symbolic else None
             training = graph.training if graph is not None else False
@@ -251,14 +252,14 @@ class Layer:
         self.build(unknown_batch if several else unknown_batch[0])
         self.built = True
 
-    def _define(self, inputs: Any, flat: list[Value]) -> Any:
+    def _define(self, inputs: Any, flat: list[Value], training: bool | None) -> Any:
         """Adds the layer to a model's definition: the outputs' shapes are found by a trial trace."""
         graph = Graph()
         trial = [graph.input(Spec(v.shape)) for v in flat]  # whatever is fed becomes float32
         several_in = isinstance(inputs, (list, tuple))
         outputs = self(trial if several_in else trial[0], training=False)
         several_out = isinstance(outputs, (list, tuple))
-        node = Node(self, list(flat), {"several": several_in})
+        node = Node(self, list(flat), {"several": several_in, "training": training})
         node.outputs = [
             Value(o.spec, node=node, index=i, name=self.name)
             for i, o in enumerate(outputs if several_out else [outputs])

@@ -102,7 +102,9 @@ class Model(Trainer, Layer):
             if isinstance(node.op, Op):
                 result = apply(node.op, args, node.attributes)
             else:
-                result = node.op(args if node.attributes.get("several") else args[0], training=training)
+                fixed = node.attributes["training"]  # given where the layer was applied, as in base(x, training=False)
+                mode = training if fixed is None else fixed
+                result = node.op(args if node.attributes["several"] else args[0], training=mode)
             results = result if isinstance(result, (list, tuple)) else [result]
             values.update((id(v), r) for v, r in zip(node.outputs, results, strict=True))
         outputs = [values[id(v)] for v in self._outputs]
