@@ -32,8 +32,11 @@ def register(function: Activation, *names: str) -> Activation:
     return function
 
 
-register(linear)
-register(ops.relu)
+for _function in (
+    linear, ops.elu, ops.gelu, ops.leaky_relu, ops.relu, ops.relu6, ops.sigmoid, ops.softmax, ops.softplus, ops.tanh,
+):  # fmt: skip
+    register(_function)
+register(ops.silu, "swish")
 
 
 def get(activation: Any) -> Activation:

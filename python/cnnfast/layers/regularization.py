@@ -48,7 +48,7 @@ class Dropout(Layer):
     def call(self, x: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
             return x
-        return ops.dropout(x, self.rate, noise_shape=self._mask_shape(x), salt=self.seed)
+        return ops.dropout(x, self.rate, noise_shape=self._mask_shape(x), seed=self.seed)
 
     def _mask_shape(self, x: Any) -> Sequence[int | None] | None:
         return self.noise_shape
