@@ -79,7 +79,9 @@ def relu_backward(dy: Tensor, y: Tensor) -> Tensor:
 
 
 def relu6(x: Tensor) -> Tensor:
-    """min(max(x, 0), 6), element by element (Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010).
+    """min(max(x, 0), 6), element by element.
+
+    Source: Krizhevsky, "Convolutional deep belief networks on CIFAR-10" (2010).
 
     Example:
         >>> relu6(np.array([-1.0, 2.0, 9.0]))
@@ -182,7 +184,7 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
 
     Args:
         x: tensor of any shape, float32.
-        approximate: use 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), which some networks were trained with.
+        approximate: use 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), as some networks were trained.
 
     Example:
         >>> gelu(np.array([0.0, 100.0]))

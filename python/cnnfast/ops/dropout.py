@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnfast import random
-from cnnfast.graph.values import Spec, Value
+from cnnfast.graph.values import Node, Spec, Value
 from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbroken
 
 _SEEDED = 2**32  # salts from here on belong to seeds the user gave, below to places in a graph
@@ -15,7 +15,8 @@ _SEEDED = 2**32  # salts from here on belong to seeds the user gave, below to pl
 def _infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     x = require_float("dropout", "x", unbroken("dropout", "x", specs[0]))
     noise = a.get("noise_shape", x.shape)
-    if len(noise) != len(x.shape) or any(n not in (1, None) and n != d for n, d in zip(noise, x.shape, strict=False)):
+    fits = all(n in (1, None, d) for n, d in zip(noise, x.shape, strict=False))
+    if len(noise) != len(x.shape) or not fits:
         raise ValueError(f"dropout: noise_shape must hold 1 or the sizes of x {x.shape}, got {tuple(noise)}")
     return [x]
 
@@ -24,17 +25,15 @@ def _resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
     x = specs[0]
     if "noise_shape" not in a or x is None or len(a["noise_shape"]) != len(x.shape):
         return a
-    return {**a, "noise_shape": [d if n is None else n for n, d in zip(a["noise_shape"], x.shape, strict=True)]}
+    drawn = [d if n is None else n for n, d in zip(a["noise_shape"], x.shape, strict=True)]
+    return {**a, "noise_shape": drawn}
 
 
-DROPOUT = Op(
-    "dropout",
-    _infer,
-    gradient=lambda node, grads, _: [apply(DROPOUT, [grads[0]], node.attributes)],
-    resolve=_resolve,
-    inplace=0,
-    random=True,
-)
+def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
+    return [apply(DROPOUT, [grads[0]], node.attributes)]  # the same salt: the same elements
+
+
+DROPOUT = Op("dropout", _infer, _gradient, _resolve, inplace=0, random=True)
 
 
 def dropout(
@@ -45,10 +44,11 @@ def dropout(
     Args:
         x: tensor of any shape, float32.
         rate: in [0, 1].
-        noise_shape: sizes of what is drawn: 1 where elements along an axis are dropped together, else the size of x
-            (or None for it). All elements by themselves if not given.
-        seed: the same seed drops the same elements, on any number of threads and any processor. On arrays None draws
-            one from `cnnfast.random`; within a model each step drops others, and layers of equal seeds drop alike.
+        noise_shape: sizes of what is drawn: 1 where elements along an axis are dropped together, else the
+            size of x (or None for it). All elements by themselves if not given.
+        seed: the same seed drops the same elements, on any number of threads and any processor. On arrays
+            None draws one from `cnnfast.random`; within a model each step drops others, and layers of equal
+            seeds drop alike.
 
     Raises:
         ValueError: a rate outside [0, 1], a noise_shape that does not fit, a seed out of range.
@@ -60,8 +60,8 @@ def dropout(
         >>> bool((dropout(x, 0.5, (4, 1), seed=1).std(axis=1) == 0).all())
         True
 
-    Source: Srivastava et al., "Dropout" (2014); random bits as in Salmon et al., "Parallel random numbers: as easy as
-    1, 2, 3" (2011).
+    Source: Srivastava et al., "Dropout" (2014); random bits as in Salmon et al., "Parallel random numbers:
+    as easy as 1, 2, 3" (2011).
     """
     if isinstance(rate, bool) or not hasattr(rate, "__float__"):
         raise TypeError(f"dropout: rate must be a number, got {rate!r}")

@@ -23,7 +23,7 @@ def broadcast_shape(op: str, a: Shape, b: Shape) -> Shape:
     shape = []
     for one, other in pairs:
         if None not in (one, other) and one != other and 1 not in (one, other):
-            raise ValueError(f"{op}: shapes {a} and {b} do not fit: sizes must agree from the last axis on, or be 1")
+            raise ValueError(f"{op}: sizes must agree from the last axis on, or be 1; got {a} and {b}")
         # An unknown size meets 1, itself, or a size that it must turn out to have.
         shape.append(other if one == 1 or (one is None and other != 1) else one)
     return tuple(shape)
@@ -131,7 +131,7 @@ def scale(x: Tensor, scale: float, offset: float = 0.0) -> Tensor:
         scale, offset: finite numbers.
 
     Example:
-        >>> scale(np.array([0.0, 255.0]), 1 / 127.5, -1)
+        >>> scale(np.array([0.0, 4.0]), 0.5, -1)
         array([-1.,  1.], dtype=float32)
     """
     return apply(SCALE, [x], _line("scale", scale, offset))

@@ -43,7 +43,8 @@ def _slice_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     x, axis = unbroken("slice_axis", "x", specs[0]), a["axis"]
     size = x.shape[axis]
     if size is not None and a["end"] > size:
-        raise ValueError(f"slice_axis: axis {axis} of {x.shape} ends at {size}, got [{a['begin']}, {a['end']})")
+        wanted = f"[{a['begin']}, {a['end']})"
+        raise ValueError(f"slice_axis: axis {axis} of {x.shape} ends at {size}, got {wanted}")
     return [Spec((*x.shape[:axis], a["end"] - a["begin"], *x.shape[axis + 1 :]), x.dtype)]
 
 
@@ -59,6 +60,13 @@ def _slice_backward_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]
     return [Spec((*dy.shape[:axis], a["size"], *dy.shape[axis + 1 :]), dy.dtype)]
 
 
+def _slice_backward_gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
+    dy, a = node.inputs[0], node.attributes
+    assert dy is not None
+    end = a["begin"] + dy.spec.known_shape[a["axis"]]
+    return [slice_axis(grads[0], a["axis"], a["begin"], end)]
+
+
 def _resized(op: str, specs: list[Spec | None], padding: Sequence[int], sign: int) -> list[Spec]:
     x = unbroken(op, "x", specs[0], 4, "(N,H,W,C)")
     top, bottom, left, right = padding
@@ -71,36 +79,33 @@ def _resized(op: str, specs: list[Spec | None], padding: Sequence[int], sign: in
     return [Spec((x.shape[0], rows, cols, x.shape[3]), x.dtype)]
 
 
+def _pad_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
+    return _resized("zero_pad2d", specs, a["padding"], 1)
+
+
+def _pad_gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
+    return [apply(CROP2D, [grads[0]], node.attributes)]
+
+
+def _crop_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
+    return _resized("crop2d", specs, a["padding"], -1)
+
+
+def _crop_gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
+    return [apply(ZERO_PAD2D, [grads[0]], node.attributes)]
+
+
 CONCATENATE = Op("concatenate", _concatenate_infer, _concatenate_gradient)
 SLICE = Op("slice", _slice_infer, _slice_gradient)
-SLICE_BACKWARD = Op(
-    "slice_backward",
-    _slice_backward_infer,
-    gradient=lambda node, grads, _: [
-        slice_axis(
-            grads[0],
-            node.attributes["axis"],
-            node.attributes["begin"],
-            node.attributes["begin"] + node.inputs[0].shape[node.attributes["axis"]],  # type: ignore[union-attr]
-        )
-    ],
-)
-ZERO_PAD2D = Op(
-    "zero_pad2d",
-    lambda specs, a: _resized("zero_pad2d", specs, a["padding"], 1),
-    gradient=lambda node, grads, _: [apply(CROP2D, [grads[0]], node.attributes)],
-)
-CROP2D = Op(
-    "crop2d",
-    lambda specs, a: _resized("crop2d", specs, a["padding"], -1),
-    gradient=lambda node, grads, _: [apply(ZERO_PAD2D, [grads[0]], node.attributes)],
-)
+SLICE_BACKWARD = Op("slice_backward", _slice_backward_infer, _slice_backward_gradient)
+ZERO_PAD2D = Op("zero_pad2d", _pad_infer, _pad_gradient)
+CROP2D = Op("crop2d", _crop_infer, _crop_gradient)
 
 
 def _axis(op: str, x: Tensor, axis: Any) -> int:
     rank = len(np.shape(x))
     if not isinstance(axis, (int, np.integer)) or not -rank <= axis < rank:
-        raise ValueError(f"{op}: axis must lie in -{rank} to {rank - 1} for shape {np.shape(x)}, got {axis!r}")
+        raise ValueError(f"{op}: axis must lie in [-{rank}, {rank}) for shape {np.shape(x)}, got {axis!r}")
     return int(axis) % rank
 
 

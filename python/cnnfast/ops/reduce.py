@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.values import Node, Shape, Spec, Value
+from cnnfast.graph.values import Node, Shape, Spec
 from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbroken
 from cnnfast.ops.shape import reshape
 
 
 def _sum_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     x = require_float("sum", "x", unbroken("sum", "x", specs[0]))
-    kept = [1 if d in a["axes"] else size for d, size in enumerate(x.shape) if d not in a["axes"] or a["keepdims"]]
-    return [Spec(tuple(kept))]
+    if a["keepdims"]:
+        return [Spec(tuple(1 if d in a["axes"] else size for d, size in enumerate(x.shape)))]
+    return [Spec(tuple(size for d, size in enumerate(x.shape) if d not in a["axes"]))]
 
 
 def _sum_gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
@@ -56,14 +57,11 @@ def _scalar_backward_infer(specs: list[Spec | None], _: Attributes) -> list[Spec
 def _sum_all(name: str) -> Op:
     """An op from a tensor to a scalar whose gradient reads the tensor."""
     backward = Op(f"{name}_backward", _scalar_backward_infer)
-    return Op(
-        name,
-        _scalar_infer(name),
-        gradient=lambda node, grads, _: [
-            apply(backward, [np.float32(grads[0]) if not isinstance(grads[0], Value) else grads[0], node.inputs[0]],
-                  {"scale": node.attributes["scale"]})
-        ],
-    )  # fmt: skip
+
+    def gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
+        return [apply(backward, [grads[0], node.inputs[0]], node.attributes)]
+
+    return Op(name, _scalar_infer(name), gradient)
 
 
 SUM = Op("sum", _sum_infer, _sum_gradient)
@@ -81,7 +79,7 @@ def _axes(op: str, x: Tensor, axis: Axis) -> list[int]:
         return list(range(rank))
     given = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
     if not all(isinstance(d, (int, np.integer)) and -rank <= d < rank for d in given):
-        raise ValueError(f"{op}: axis must lie in -{rank} to {rank - 1} for shape {np.shape(x)}, got {axis!r}")
+        raise ValueError(f"{op}: axis must lie in [-{rank}, {rank}) for shape {np.shape(x)}, got {axis!r}")
     axes = sorted({int(d) % rank for d in given})
     if len(axes) != len(given):
         raise ValueError(f"{op}: axis names an axis twice: {axis!r}")
@@ -142,9 +140,12 @@ def sum_abs(x: Tensor, scale: float = 1.0) -> Tensor:
 
 
 def sum_to(x: Tensor, shape: Shape, scale: float = 1.0) -> Tensor:
-    """scale * x, summed over the axes along which a tensor of `shape` was repeated to give x: the gradient of broadcasting."""
+    """scale * x, summed over the axes along which a tensor of `shape` was repeated to give x.
+
+    That is the gradient of broadcasting. A plain number, the gradient of a scalar loss, stays one.
+    """
     if isinstance(x, (int, float)):
-        return x * scale  # the gradient of a scalar loss
+        return x * scale
     have = np.shape(x)
     lead = len(have) - len(shape)
     axes = [d for d, size in enumerate(have) if d < lead or (shape[d - lead] == 1 and size != 1)]

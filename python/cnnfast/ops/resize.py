@@ -51,8 +51,8 @@ def upsample2d(x: Tensor, size: IntPair = 2, interpolation: str = "nearest") -> 
     Args:
         x: (N, H, W, C).
         size: one factor, or (rows, columns).
-        interpolation: "nearest" repeats pixels; "bilinear" mixes the nearest four, measured between pixel centres, the
-            border repeated beyond itself.
+        interpolation: "nearest" repeats pixels; "bilinear" mixes the nearest four, measured between pixel
+            centres, the border repeated beyond itself.
 
     Returns:
         (N, H * rows, W * columns, C).
