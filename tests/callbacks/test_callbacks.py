@@ -150,7 +150,7 @@ def test_stop_training_ends_the_epoch_after_its_batch():
         ({"patience": 2}, [3, 2, 4, 4, 0], 4),
         ({"min_delta": 0.5}, [3, 2.4, 2.0, 1], 3),
         ({"mode": "max"}, [3, 2, 1], 2),
-        ({"patience": 1, "baseline": 2.5}, [3, 2.9, 2.8], 2),
+        ({"patience": 3, "baseline": 4.5}, [5, 6, 4.8, 4.9, 4.6, 4], 4),
         ({"patience": 1, "start_from_epoch": 3}, [1, 2, 3, 4, 5, 6], 5),
         ({"patience": 1}, [float("nan"), 2, 1, 2, 0], 4),
     ],

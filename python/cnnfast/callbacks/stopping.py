@@ -21,7 +21,7 @@ class EarlyStopping(MonitorCallback):
         patience: epochs without improvement after which training stops.
         verbose: 1 prints when it stops.
         mode: "auto", "min" or "max": which direction is better.
-        baseline: patience is not renewed by results that are no better than this.
+        baseline: improvements to results that are no better than this do not renew the patience.
         restore_best_weights: at the end the model gets back the weights of its best epoch.
         start_from_epoch: earlier epochs are ignored.
 
@@ -72,8 +72,7 @@ class EarlyStopping(MonitorCallback):
             self._keep(epoch)
             if self.baseline is None or self.improves(current, self.baseline):
                 self.wait = 0
-                return
-        if self.wait >= self.patience and epoch > 0:
+        elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 

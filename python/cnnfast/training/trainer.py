@@ -232,13 +232,14 @@ class Trainer:
         """One step of training on one batch.
 
         Returns:
-            The results as `evaluate` gives them. They are means since the last `reset_metrics`, as in Keras.
+            The results of this batch, as `evaluate` gives them.
 
         Raises:
             NonFiniteLoss: a ValueError: the loss is NaN or infinite; nothing was updated.
             TypeError, ValueError: data that do not fit.
         """
         stepper = self._compiled_stepper("train_on_batch")
+        stepper.reset()
         stepper.train(make_batch("train_on_batch", (x, y, sample_weight), self._names(), class_weight))
         return _as_returned(stepper, stepper.results(), return_dict)
 
@@ -247,6 +248,7 @@ class Trainer:
     ) -> Any:
         """Loss and metrics of one batch in inference mode; results as from `train_on_batch`."""
         stepper = self._compiled_stepper("test_on_batch")
+        stepper.reset()
         stepper.test(make_batch("test_on_batch", (x, y, sample_weight), self._names()))
         return _as_returned(stepper, stepper.results(), return_dict)
 
