@@ -1,4 +1,4 @@
-"""Activation functions by name. The names and defaults are Keras'; the functions are those of `cnnfast.ops`."""
+"""Activation functions by name, with Keras' names and defaults; most are ops of `cnnfast.ops` themselves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnfast import ops
+from cnnfast.ops import elu, gelu, leaky_relu, relu, relu6, sigmoid, silu, softmax, softplus, tanh
 
 Activation = Callable[[Any], Any]
 
@@ -17,8 +18,40 @@ def linear(x: Any) -> Any:
     return x
 
 
+def selu(x: Any) -> Any:
+    """1.0507 * elu(x, 1.6733), which keeps mean 0 and variance 1 (Klambauer et al., 2017, equation 14)."""
+    return ops.scale(elu(x, 1.6732632423543772), 1.0507009873554805)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines (Howard et al., "Searching for MobileNetV3", 2019)."""
+    return ops.scale(relu6(ops.scale(x, 1.0, 3.0)), 1 / 6)
+
+
+def hard_silu(x: Any) -> Any:
+    """x * hard_sigmoid(x) (Howard et al., "Searching for MobileNetV3", 2019)."""
+    return ops.multiply(x, hard_sigmoid(x))
+
+
+def mish(x: Any) -> Any:
+    """x * tanh(softplus(x)) (Misra, "Mish: a self regularized non-monotonic activation function", 2019)."""
+    return ops.multiply(x, tanh(softplus(x)))
+
+
+def log_sigmoid(x: Any) -> Any:
+    """log(sigmoid(x)), safe for large negative x."""
+    return ops.scale(softplus(ops.scale(x, -1.0)), -1.0)
+
+
+swish, hard_swish = silu, hard_silu
+
+
 def register(function: Activation, *names: str) -> Activation:
-    """Makes an activation of one's own, a function made of ops, known by its name and `names`; usable as a decorator.
+    """Makes an activation of one's own known by its name and `names`; usable as a decorator.
+
+    Args:
+        function: from a tensor to a tensor, made of ops.
+        names: further names.
 
     Example:
         >>> @register
@@ -33,10 +66,11 @@ def register(function: Activation, *names: str) -> Activation:
 
 
 for _function in (
-    linear, ops.elu, ops.gelu, ops.leaky_relu, ops.relu, ops.relu6, ops.sigmoid, ops.softmax, ops.softplus, ops.tanh,
+    elu, gelu, hard_sigmoid, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, sigmoid, softmax, softplus, tanh,
 ):  # fmt: skip
     register(_function)
-register(ops.silu, "swish")
+register(silu, "swish")
+register(hard_silu, "hard_swish")
 
 
 def get(activation: Any) -> Activation:

@@ -145,6 +145,8 @@ def test_a_layer_of_ones_own_is_known_once_registered(rng):
     assert np.array_equal(layer(np.zeros((2, 3))), np.ones((2, 3)))
     with pytest.raises(TypeError, match="subclass of Layer"):
         layers.register(int)
+    with pytest.raises(ValueError, match="Dense is the name of a layer of this package"):
+        layers.register(type("Dense", (layers.Layer,), {}))
 
 
 def test_a_nameless_function_cannot_be_saved_and_says_so():

@@ -1,6 +1,6 @@
 """Layers with Keras' names, arguments, defaults and initializers. Images are (N, H, W, C)."""
 
-from cnnfast.layers.activation import Activation, LeakyReLU, ReLU, Softmax
+from cnnfast.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from cnnfast.layers.base import Layer
 from cnnfast.layers.conv import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
 from cnnfast.layers.core import Dense, Identity
@@ -8,49 +8,22 @@ from cnnfast.layers.files import LAYERS, deserialize, register, serialize
 from cnnfast.layers.input import Input, InputLayer
 from cnnfast.layers.merge import Add, Average, Concatenate, Multiply, Subtract
 from cnnfast.layers.normalization import BatchNormalization
-from cnnfast.layers.pooling import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
-from cnnfast.layers.regularization import Dropout, SpatialDropout2D
-from cnnfast.layers.rescaling import Rescaling
-from cnnfast.layers.reshaping import Cropping2D, Flatten, Reshape, UpSampling2D, ZeroPadding2D
-
-# Keras' other names.
-MaxPool2D = MaxPooling2D
-AvgPool2D = AveragePooling2D
-
-for _cls in (
-    Activation,
-    Add,
-    Average,
+from cnnfast.layers.pooling import (
     AveragePooling2D,
-    BatchNormalization,
-    Concatenate,
-    Conv2D,
-    Conv2DTranspose,
-    Cropping2D,
-    Dense,
-    DepthwiseConv2D,
-    Dropout,
-    SpatialDropout2D,
-    Flatten,
+    AvgPool2D,
     GlobalAveragePooling2D,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
     GlobalMaxPooling2D,
-    Identity,
-    InputLayer,
-    LeakyReLU,
+    MaxPool2D,
     MaxPooling2D,
-    Multiply,
-    ReLU,
-    Rescaling,
-    Reshape,
-    SeparableConv2D,
-    Softmax,
-    Subtract,
-    UpSampling2D,
-    ZeroPadding2D,
-):
-    LAYERS.add(_cls)
+)
+from cnnfast.layers.regularization import Dropout, SpatialDropout2D
+from cnnfast.layers.reshaping import Cropping2D, Flatten, Rescaling, Reshape, UpSampling2D, ZeroPadding2D
 
 __all__ = [
+    "ELU",
+    "LAYERS",
     "Activation",
     "Add",
     "Average",
@@ -66,11 +39,12 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
     "GlobalMaxPooling2D",
     "Identity",
     "Input",
     "InputLayer",
-    "LAYERS",
     "Layer",
     "LeakyReLU",
     "MaxPool2D",
@@ -89,3 +63,9 @@ __all__ = [
     "register",
     "serialize",
 ]
+
+# What is public here is what a file may name.
+for _name in __all__:
+    _public = globals()[_name]
+    if isinstance(_public, type) and issubclass(_public, Layer) and _public is not Layer:
+        LAYERS.add(_public)

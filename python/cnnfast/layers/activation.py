@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnnfast import activations, ops
-from cnnfast.layers.arguments import number
+from cnnfast.layers.arguments import number, refuse
 from cnnfast.layers.base import Layer
 
 
@@ -29,15 +29,15 @@ class Activation(Layer):
 
 
 class ReLU(Layer):
-    """max(x, 0), or with slope a, threshold t and limit m: min(x, m) where x >= t, else a * (x - t).
+    """max(x, 0); with a slope s, x < 0 gives s * x; with a limit m, the result is at most m.
 
     Args:
-        max_value: upper limit; default None.
+        max_value: the limit; default None.
         negative_slope: default 0.
-        threshold: default 0.
+        threshold: 0, the only one.
 
     Raises:
-        ValueError: an argument that is negative.
+        ValueError: an argument that is negative, another threshold.
 
     Example:
         >>> ReLU(max_value=6.0)(np.array([[-1.0, 2.0, 7.0]])).tolist()
@@ -52,14 +52,18 @@ class ReLU(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        refuse(self, threshold=threshold or None)
         self.max_value = None if max_value is None else number(self, "max_value", max_value, 0.0)
-        self.negative_slope = 0.0 if negative_slope is None else number(self, "negative_slope", negative_slope, 0.0)
-        self.threshold = 0.0 if threshold is None else number(self, "threshold", threshold, 0.0)
+        self.negative_slope = number(self, "negative_slope", negative_slope or 0.0, 0.0)
 
     def call(self, x: Any) -> Any:
-        return activations.relu(
-            x, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold
-        )
+        if self.max_value == 6.0 and not self.negative_slope:
+            return ops.relu6(x)
+        y = ops.leaky_relu(x, self.negative_slope) if self.negative_slope else ops.relu(x)
+        if self.max_value is None:
+            return y
+        # min(y, m) = m - relu(m - y)
+        return ops.scale(ops.relu(ops.scale(y, -1.0, self.max_value)), -1.0, self.max_value)
 
 
 class LeakyReLU(Layer):
@@ -67,6 +71,9 @@ class LeakyReLU(Layer):
 
     Args:
         negative_slope: default 0.3, as Keras' layer has it (its activation function has 0.2).
+
+    Raises:
+        ValueError: a negative slope.
 
     Example:
         >>> LeakyReLU(0.5)(np.array([[-2.0, 2.0]])).tolist()
@@ -77,10 +84,32 @@ class LeakyReLU(Layer):
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
         super().__init__(**kwargs)
-        self.negative_slope = number(self, "negative_slope", negative_slope)
+        self.negative_slope = number(self, "negative_slope", negative_slope, 0.0)
 
     def call(self, x: Any) -> Any:
-        return ops.leaky_relu(x, negative_slope=self.negative_slope)
+        return ops.leaky_relu(x, self.negative_slope)
+
+
+class ELU(Layer):
+    """x where x > 0, else alpha * (exp(x) - 1).
+
+    Args:
+        alpha: default 1.
+
+    Example:
+        >>> ELU()(np.array([[-1000.0, 2.0]])).tolist()
+        [[-1.0, 2.0]]
+
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear
+    units" (2016).
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.alpha = number(self, "alpha", alpha)
+
+    def call(self, x: Any) -> Any:
+        return ops.elu(x, self.alpha)
 
 
 class Softmax(Layer):

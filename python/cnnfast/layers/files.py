@@ -27,6 +27,8 @@ def register(cls: type[Layer]) -> type[Layer]:
     """
     if not isinstance(cls, type) or not issubclass(cls, Layer):
         raise TypeError(f"register: expected a subclass of Layer, got {cls!r}")
+    if cls.__name__ in LAYERS.names() and LAYERS.find(cls.__name__).__module__.startswith("cnnfast."):
+        raise ValueError(f"register: {cls.__name__} is the name of a layer of this package; choose another")
     return LAYERS.add(cls)
 
 

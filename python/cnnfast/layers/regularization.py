@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnfast import ops
+from cnnfast.graph.values import Value
 from cnnfast.layers.arguments import channels_last, images, integer, number
 from cnnfast.layers.base import Layer
 from cnnfast.random import check_seed
@@ -18,8 +21,8 @@ class Dropout(Layer):
         rate: share of the values that are dropped, in [0, 1].
         noise_shape: shape of the mask: 1 where the input's values along a dimension are dropped together, None for
             the input's own size. Default: each value on its own.
-        seed: layers with the same seed drop the same places in the same step. By default each layer drops others.
-            What changes from step to step follows from `utils.set_random_seed`.
+        seed: on arrays, layers with the same seed drop the same places call by call; within a model, step by step,
+            where what changes from step to step follows from `utils.set_random_seed`. Default: each layer on its own.
 
     Raises:
         ValueError: a rate outside [0, 1], a noise_shape that does not fit the input.
@@ -38,7 +41,8 @@ class Dropout(Layer):
     ):
         super().__init__(**kwargs)
         self.rate = number(self, "rate", rate, 0.0, 1.0)
-        self.seed = None if seed is None else check_seed(type(self).__name__, seed, 2**63)
+        self.seed = None if seed is None else check_seed(type(self).__name__, seed, 2**62)
+        self._draws = None if seed is None else np.random.default_rng(seed)
         self.noise_shape = (
             None
             if noise_shape is None
@@ -48,9 +52,12 @@ class Dropout(Layer):
     def call(self, x: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
             return x
-        return ops.dropout(x, self.rate, noise_shape=self._mask_shape(x), seed=self.seed)
+        seed = self.seed
+        if self._draws is not None and not isinstance(x, Value):
+            seed = int(self._draws.integers(2**62))
+        return ops.dropout(x, self.rate, self._mask_shape(), seed)
 
-    def _mask_shape(self, x: Any) -> Sequence[int | None] | None:
+    def _mask_shape(self) -> Sequence[int | None] | None:
         return self.noise_shape
 
 
@@ -87,5 +94,5 @@ class SpatialDropout2D(Dropout):
     def build(self, input_shape: Any) -> None:
         images(self, input_shape)
 
-    def _mask_shape(self, x: Any) -> Sequence[int | None]:
+    def _mask_shape(self) -> Sequence[int | None]:
         return (None, 1, 1, None)
