@@ -6,7 +6,6 @@ import json
 import math
 
 import pytest
-
 from cnnfast import schedules
 from cnnfast.optimizers import SGD
 
@@ -82,9 +81,9 @@ def test_schedules_survive_a_file(schedule):
 
 
 def test_only_registered_schedules_come_out_of_a_file():
-    with pytest.raises(ValueError, match="unknown schedule 'os.system'"):
+    with pytest.raises(ValueError, match=r"unknown schedule 'os\.system'"):
         schedules.get({"class_name": "os.system", "config": {"command": "true"}})
-    with pytest.raises(ValueError, match="StepDecay.*steps"):
+    with pytest.raises(ValueError, match=r"StepDecay.*steps"):
         schedules.get({"class_name": "StepDecay", "config": {"steps": 3}})
     with pytest.raises(ValueError, match="not registered"):
         schedules.serialize(lambda step: 0.1)

@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-
 from cnnfast import callbacks, schedules
 from cnnfast.optimizers import SGD
+
 from tests.training.linear_model import linear_data, linear_model
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -25,7 +25,7 @@ RTOL = 1e-4  # float32 there, float64 here, over some tens of steps
 
 
 def both(make_callbacks=lambda c: [], *, rate=0.05, outputs=1, metrics=("mae",), **fit):
-    """Trains here and there; returns (model, history) twice. `make_callbacks` gets the module of callbacks."""
+    """Trains here and there: (model, history) twice. `make_callbacks` gets the module of callbacks."""
     ours = linear_model(SGD(rate), outputs=outputs, metrics=list(metrics) if outputs == 1 else None)
     inputs = [keras.Input((3,), name=f"in{i}") for i in range(outputs)]
     layers = [keras.layers.Dense(1, use_bias=False, name=f"out{i}") for i in range(outputs)]
@@ -86,7 +86,8 @@ def test_same_class_weights():
 def test_same_results_of_batch_methods_and_evaluate():
     (ours, _), (theirs, _) = both(epochs=1)
     for method in ("train_on_batch", "test_on_batch", "train_on_batch", "evaluate"):
-        a, b = (getattr(m, method)(X[:5], Y[:5], **({"verbose": 0} if method == "evaluate" else {})) for m in (ours, theirs))
+        quiet = {"verbose": 0} if method == "evaluate" else {}
+        a, b = (getattr(model, method)(X[:5], Y[:5], **quiet) for model in (ours, theirs))
         np.testing.assert_allclose(a, b, rtol=RTOL, err_msg=method)
     np.testing.assert_allclose(ours.predict(X, verbose=0), theirs.predict(X, verbose=0), rtol=RTOL, atol=RTOL)
 
@@ -182,21 +183,26 @@ def test_same_epochs_when_the_loss_is_not_a_number():
     assert np.isnan(found[0].history["loss"]).all() and np.isnan(found[1].history["loss"]).all()
 
 
+DECAY = {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.6}
+WARM = {"initial_learning_rate": 0.01, "decay_steps": 20, "warmup_steps": 9}
+RESTARTS = {"initial_learning_rate": 0.1, "first_decay_steps": 7}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.6}),
-        ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.6, "staircase": True}),
-        ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.6}),
-        ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.6, "staircase": True}),
+        ("ExponentialDecay", DECAY),
+        ("ExponentialDecay", {**DECAY, "staircase": True}),
+        ("InverseTimeDecay", DECAY),
+        ("InverseTimeDecay", {**DECAY, "staircase": True}),
         ("PiecewiseConstantDecay", {"boundaries": [3, 20], "values": [0.1, 0.05, 0.01]}),
         ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "power": 2.0}),
         ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "cycle": True}),
         ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 20, "alpha": 0.2}),
-        ("CosineDecay", {"initial_learning_rate": 0.01, "decay_steps": 20, "warmup_target": 0.1, "warmup_steps": 9}),
-        ("CosineDecay", {"initial_learning_rate": 0.01, "decay_steps": 20, "warmup_steps": 9}),
-        ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 7, "m_mul": 0.8, "alpha": 0.1}),
-        ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 7, "t_mul": 1.0}),
+        ("CosineDecay", {**WARM, "warmup_target": 0.1}),
+        ("CosineDecay", WARM),
+        ("CosineDecayRestarts", {**RESTARTS, "m_mul": 0.8, "alpha": 0.1}),
+        ("CosineDecayRestarts", {**RESTARTS, "t_mul": 1.0}),
     ],
 )
 def test_same_schedules(name, arguments):

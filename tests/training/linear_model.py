@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from cnnfast import random
 from cnnfast.training.errors import NonFiniteLoss
 from cnnfast.training.trainer import Trainer
@@ -80,10 +79,10 @@ class LinearEngine:
         return float(np.dot(losses, self.loss_weights)), losses, predictions, gradients
 
 
-def linear_model(optimizer: Any = "sgd", metrics: Any = None, loss: Any = "mse", **kwargs: Any) -> LinearModel:
-    """A compiled LinearModel."""
+def linear_model(optimizer: Any = "sgd", metrics: Any = None, **kwargs: Any) -> LinearModel:
+    """A LinearModel compiled with mean squared error."""
     model = LinearModel(**kwargs)
-    model.compile(optimizer, loss, metrics=metrics)
+    model.compile(optimizer, "mse", metrics=metrics)
     return model
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-
 from cnnfast import random
 from cnnfast.training.batches import Names, make_batch
 from cnnfast.utils import PyDataset
+
 from tests.training.linear_model import linear_data, linear_model
 
 
 def trained_on(model, kind="train"):
     """The samples of the steps of a kind, by their first feature."""
     return [xs[0][:, 0].tolist() for k, xs, _, _ in model.seen if k == kind]
+
+
+def joined(batches):
+    return list(itertools.chain.from_iterable(batches))
 
 
 def numbered(n):
@@ -44,14 +50,14 @@ def test_batches_are_32_samples_and_the_last_one_is_smaller():
     model = linear_model()
     model.fit(*numbered(70), verbose=0, shuffle=False)
     assert [len(b) for b in trained_on(model)] == [32, 32, 6]
-    assert sum(trained_on(model), []) == list(range(70))
+    assert joined(trained_on(model)) == list(range(70))
 
 
 def test_shuffle_gives_each_epoch_another_order_of_all_samples():
     model = linear_model()
     random.set_seed(3)
     model.fit(*numbered(10), batch_size=4, epochs=2, verbose=0)
-    epochs = [sum(trained_on(model)[i : i + 3], []) for i in (0, 3)]
+    epochs = [joined(trained_on(model)[i : i + 3]) for i in (0, 3)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(10))
     assert epochs[0] != epochs[1] != list(range(10))
     again = linear_model()
@@ -72,8 +78,8 @@ def test_shuffle_batch_keeps_neighbours_together():
 def test_validation_split_takes_the_last_samples_before_shuffling():
     model = linear_model()
     history = model.fit(*numbered(10), validation_split=0.3, verbose=0)
-    assert sorted(sum(trained_on(model), [])) == list(range(7))
-    assert sum(trained_on(model, "test"), []) == [7, 8, 9]
+    assert sorted(joined(trained_on(model))) == list(range(7))
+    assert joined(trained_on(model, "test")) == [7, 8, 9]
     assert set(history.history) == {"loss", "val_loss"}
 
 
@@ -193,7 +199,8 @@ def test_predict_takes_batches_and_ignores_targets():
     model = linear_model()
     expected = model.predict(x, batch_size=4, verbose=0)
     assert expected.shape == (6, 1)
-    np.testing.assert_array_equal(model.predict(((x[i : i + 2], y[i : i + 2]) for i in (0, 2, 4)), verbose=0), expected)
+    batches = ((x[i : i + 2], y[i : i + 2]) for i in (0, 2, 4))
+    np.testing.assert_array_equal(model.predict(batches, verbose=0), expected)
     np.testing.assert_array_equal(model.predict(x, batch_size=2, steps=2, verbose=0), expected[:4])
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from cnnfast import callbacks, metrics, schedules
 from cnnfast.optimizers import SGD
 from cnnfast.training.errors import NonFiniteLoss
+
 from tests.training.linear_model import linear_data, linear_model
 
 
@@ -15,7 +15,8 @@ def test_loss_of_an_epoch_is_the_mean_over_samples_not_over_batches():
     x, y = linear_data(10)
     model = linear_model(SGD(0.0))
     history = model.fit(x, y, batch_size=4, verbose=0)
-    assert history.history["loss"][0] == pytest.approx(np.mean((model.predict(x, verbose=0) - y) ** 2), rel=1e-12)
+    expected = np.mean((model.predict(x, verbose=0) - y) ** 2)
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_metrics_gather_their_state_over_batches():
@@ -45,7 +46,7 @@ def test_weighted_metrics_use_sample_weights_and_metrics_do_not():
 
 
 def test_class_weight_does_not_weigh_the_validation():
-    x, y = linear_data(4)
+    x, _ = linear_data(4)
     labels = np.array([0, 1, 0, 1])
     model = linear_model()
     model.fit(x, labels, class_weight={1: 3.0}, validation_data=(x, labels), shuffle=False, verbose=0)
@@ -92,7 +93,8 @@ def test_on_batch_methods_give_the_results_of_their_batch_alone():
     expected = model.evaluate(x[4:], y[4:], verbose=0)
     model.test_on_batch(x[:4], y[:4])
     assert model.train_on_batch(x[4:], y[4:]) == expected
-    assert model.test_on_batch(x[4:], y[4:], return_dict=True) == dict(zip(model.metrics_names, expected, strict=True))
+    by_name = model.test_on_batch(x[4:], y[4:], return_dict=True)
+    assert [by_name[name] for name in model.metrics_names] == expected
     np.testing.assert_array_equal(model.predict_on_batch(x), model.predict(x, verbose=0))
 
 
@@ -114,7 +116,9 @@ def test_training_follows_the_schedule_of_the_optimizer():
     x, y = linear_data()
     model = linear_model(SGD(schedules.StepDecay(0.1, 2)))
     rates = []
-    note = callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: rates.append(model.optimizer.learning_rate))
+    note = callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: rates.append(model.optimizer.learning_rate)
+    )
     model.fit(x, y, batch_size=5, epochs=2, verbose=0, callbacks=[note])
     assert rates == pytest.approx([0.1, 0.01, 0.01, 0.001])
 
@@ -159,7 +163,7 @@ def bad_data():
 def test_loss_that_is_not_a_number_raises_and_keeps_the_weights_before_the_batch():
     x, y = bad_data()
     model, twin = linear_model(), linear_model()
-    with pytest.raises(NonFiniteLoss, match="NaN in epoch 1, batch 3.*learning rate") as caught:
+    with pytest.raises(NonFiniteLoss, match=r"NaN in epoch 1, batch 3.*learning rate") as caught:
         model.fit(x, y, batch_size=2, shuffle=False, verbose=0, epochs=2)
     assert (caught.value.epoch, caught.value.batch) == (0, 2) and np.isnan(caught.value.loss)
     twin.fit(x[:4], y[:4], batch_size=2, shuffle=False, verbose=0)

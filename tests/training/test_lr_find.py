@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from cnnfast import random, schedules
 from cnnfast.optimizers import SGD
+
 from tests.training.linear_model import linear_data, linear_model
 
 
