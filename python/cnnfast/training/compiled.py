@@ -93,7 +93,7 @@ class RunningResults:
                 i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None
             }
         self._metrics: list[tuple[str, int, bool, Metric]] | None = None
-        self._pending_state: Sequence[Mapping[str, Any]] | None = None
+        self._shapes: tuple[Sequence[Any], Sequence[Any]] | None = None
         self._resolve(None, None)
         if any(m.lower() in _FORMS for wanted in self._wanted for m, _ in wanted if isinstance(m, str)):
             self._metrics = None
@@ -120,20 +120,24 @@ class RunningResults:
             metric.reset_state()
 
     def add_loss(self, loss: float, parts: Sequence[float], size: int) -> None:
-        """Adds the losses of a batch of `size` samples."""
+        """Adds the losses alone of a batch of `size` samples."""
         self._total.update_state(loss, size)
         for i, mean in self._parts.items():
             mean.update_state(parts[i], size)
 
-    def add_predictions(
+    def add_batch(
         self,
+        result: tuple[float, Sequence[float], Sequence[np.ndarray]],
         ys: Sequence[np.ndarray],
-        predictions: Sequence[np.ndarray],
         weights: Sequence[np.ndarray | None],
+        size: int,
     ) -> None:
-        """Updates the metrics with a batch."""
+        """Adds a batch of `size` samples: its losses, and its predictions to the metrics."""
+        loss, losses, predictions = result
         if self._metrics is None:
-            self._resolve([y.shape for y in ys], [p.shape for p in predictions])
+            self._shapes = [y.shape for y in ys], [p.shape for p in predictions]
+            self._resolve(*self._shapes)
+        self.add_loss(loss, losses, size)
         for _, i, weighted, metric in self._metrics or []:
             metric.update_state(ys[i], predictions[i], weights[i] if weighted else None)
 
@@ -143,20 +147,22 @@ class RunningResults:
         found.update((name, metric.result()) for name, _, _, metric in self._metrics or [])
         return {name: _plain(found[name]) for name in sorted(found)}
 
-    def get_state(self) -> list[dict[str, Any]]:
+    def get_state(self) -> dict[str, Any]:
         """The numbers and arrays inside the means and metrics."""
-        return [
+        sums = [
             {k: v for k, v in vars(metric).items() if isinstance(v, (float, np.ndarray))}
             for metric in self._all()
         ]
+        return {"shapes": self._shapes, "sums": sums}
 
-    def set_state(self, state: Sequence[Mapping[str, Any]]) -> None:
-        """Puts back what `get_state` gave, as soon as all metrics have found their form."""
-        if self._metrics is None:
-            self._pending_state = state
-            return
-        for metric, values in zip(self._all(), state, strict=True):
-            for key, value in values.items():
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `get_state` gave."""
+        if state["shapes"] is not None:
+            targets, predictions = state["shapes"]
+            self._shapes = [tuple(s) for s in targets], [tuple(s) for s in predictions]
+            self._resolve(*self._shapes)
+        for metric, sums in zip(self._all(), state["sums"], strict=True):
+            for key, value in sums.items():
                 old = vars(metric).get(key)
                 if isinstance(old, np.ndarray):
                     setattr(metric, key, np.array(value, old.dtype))
@@ -180,9 +186,6 @@ class RunningResults:
                     f"compile: metrics must have different names, {names.count(name)} are called {name!r}"
                 )
         self._metrics = found
-        if self._pending_state is not None:
-            state, self._pending_state = self._pending_state, None
-            self.set_state(state)
 
 
 def losses_get(identifier: Any) -> Loss | None:

@@ -67,7 +67,8 @@ class FitLoop:
         epochs: int,
         initial_epoch: int,
     ):
-        self._model, self._stepper, self._feed, self._validation = model, stepper, feed, validation
+        self._model: Any = model  # a Trainer that is a Model
+        self._stepper, self._feed, self._validation = stepper, feed, validation
         self._callbacks = callbacks
         self._epochs = epochs
         self.epoch = initial_epoch

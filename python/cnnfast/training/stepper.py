@@ -101,10 +101,9 @@ class Stepper:
     def _run(self, op: str, compute: Callable[..., StepResult], batch: Batch) -> float:
         running = self.connect(batch)
         ys, weights = self._targets(op, batch)
-        loss, losses, predictions = compute(batch.xs, ys, weights)
-        running.add_loss(loss, losses, batch.size)
-        running.add_predictions(ys, predictions, weights)
-        return loss
+        result = compute(batch.xs, ys, weights)
+        running.add_batch(result, ys, weights, batch.size)
+        return result[0]
 
     def _targets(self, op: str, batch: Batch) -> tuple[Sequence[Any], Sequence[Any]]:
         if batch.ys is not None:
