@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+
 from cnnfast import schedules
 from cnnfast.optimizers import SGD
 

@@ -1,4 +1,4 @@
-"""BackupAndRestore: interrupted and resumed training is, bit for bit, the training that was not interrupted."""
+"""BackupAndRestore: training that was interrupted and resumed is, bit for bit, the uninterrupted one."""
 
 from __future__ import annotations
 

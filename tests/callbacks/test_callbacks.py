@@ -6,10 +6,10 @@ import csv
 
 import numpy as np
 import pytest
+
 from cnnfast import callbacks
 from cnnfast.optimizers import SGD
 from cnnfast.schedules import Constant
-
 from tests.training.linear_model import linear_data, linear_model
 
 HOOKS = [

@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
+
 from cnnfast import callbacks, schedules
 from cnnfast.optimizers import SGD
-
 from tests.training.linear_model import linear_data, linear_model
 
 os.environ.setdefault("KERAS_BACKEND", "torch")

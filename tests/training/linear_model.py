@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from cnnfast import random
 from cnnfast.training.errors import NonFiniteLoss
 from cnnfast.training.trainer import Trainer

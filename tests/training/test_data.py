@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+
 from cnnfast import random
 from cnnfast.training.batches import Names, make_batch
 from cnnfast.utils import PyDataset
-
 from tests.training.linear_model import linear_data, linear_model
 
 

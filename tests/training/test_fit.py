@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cnnfast import callbacks, metrics, schedules
 from cnnfast.optimizers import SGD
 from cnnfast.training.errors import NonFiniteLoss
-
 from tests.training.linear_model import linear_data, linear_model
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cnnfast import random, schedules
 from cnnfast.optimizers import SGD
-
 from tests.training.linear_model import linear_data, linear_model
 
 
@@ -24,7 +24,7 @@ def test_suggestion_is_below_divergence_and_trains_well():
     np.testing.assert_allclose(ratios, ratios[0])
     before = model.evaluate(x, y, verbose=0)
     model.compile(SGD(found.suggestion), "mse")
-    model.fit(x, y, batch_size=16, epochs=5, verbose=0)
+    model.fit(x, y, batch_size=16, epochs=20, verbose=0)
     assert model.evaluate(x, y, verbose=0) < before / 10
 
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from cnnfast.training.progress import ProgressBar, format_duration, format_step_time, format_values
 
+from cnnfast.training.progress import ProgressBar, format_duration, format_step_time, format_values
 from tests.training.linear_model import linear_data, linear_model
 
 

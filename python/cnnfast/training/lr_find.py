@@ -92,7 +92,9 @@ def lr_find(
     if not losses:
         raise ValueError(f"lr_find: the loss is not a number from the first learning rate, {start}")
     found = np.array(losses)
-    return LearningRateRange(rates[: len(found)], found, _half_way_down(rates, found, _settled(steps)))
+    return LearningRateRange(
+        rates[: len(found)], found, _half_way_down(rates, found, _settled(steps), smoothing)
+    )
 
 
 def _sweep(trial: Stepper, feed: Feed, rates: np.ndarray, smoothing: float, divergence: float) -> list[float]:
@@ -118,17 +120,19 @@ def _settled(steps: int) -> int:
     return steps // 10
 
 
-def _half_way_down(rates: np.ndarray, losses: np.ndarray, settled: int) -> float:
+def _half_way_down(rates: np.ndarray, losses: np.ndarray, settled: int, smoothing: float) -> float:
     """Where the loss is half way from its level at small rates to its minimum.
 
-    That is about where it falls fastest, but does not follow the noise of single batches as a slope does.
+    That is about where it falls fastest, but does not follow the noise of single batches as a slope does. The
+    losses are averages, which lag smoothing / (1 - smoothing) steps behind.
     """
     if len(losses) <= settled:
         return float(rates[0])
     lowest = settled + int(losses[settled:].argmin())
     level = float(np.median(losses[settled : max((settled + lowest) // 2, settled + 1)]))
     above = np.flatnonzero(losses[settled : lowest + 1] > (level + losses[lowest]) / 2)
-    return float(rates[settled + above[-1] if above.size else lowest])
+    half_way = settled + int(above[-1]) if above.size else lowest
+    return float(rates[max(half_way - round(smoothing / (1.0 - smoothing)), 0)])
 
 
 @contextmanager
