@@ -15,7 +15,6 @@ from cnnfast.formats.weights import assign, named_weights
 from cnnfast.models import Model
 
 _KEYS = {"optimizer", "iterations", "without_decay", "loss", "loss_weights", "metrics", "weighted_metrics"}
-_MAX_METRIC_SIZE = 10_000  # classes, thresholds: a number in a file must not decide how much memory is taken
 
 
 def describe_compilation(
@@ -100,12 +99,11 @@ def _read_loss(description: Any) -> losses.Loss:
 
 
 def _read_metric(description: Any) -> Any:
+    """A metric; "accuracy" stays a name until the shapes of the targets are known."""
     if isinstance(description, str):
-        return metrics.get(description) if description.lower() not in ("accuracy", "acc") else description
-    config = member("a metric", description, "config", dict)
-    if large := [key for key, v in config.items() if isinstance(v, int) and abs(v) > _MAX_METRIC_SIZE]:
-        raise ValueError(f"a metric's {large[0]} must be at most {_MAX_METRIC_SIZE}, got {config[large[0]]}")
-    return metrics.get(description)
+        metrics.get(description)  # refuses what is unknown now instead of at the first batch
+        return description
+    return metrics.get(of_kind("a metric", description, dict))
 
 
 def _number(value: Any) -> float:
