@@ -190,7 +190,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_checkpoint_changes_nothing(trained, path, what):
-    refuse(rewritten(path, lambda _, document: document.update(HOSTILE[what])), trained, "")
+    refuse(rewritten(path, lambda _, document: document.update(HOSTILE[what])), trained, "hostile")
 
 
 def test_slots_that_do_not_fit_change_nothing(trained, path):
@@ -208,7 +208,7 @@ def test_truncated_checkpoint_changes_nothing(trained, path):
     whole = path.read_bytes()
     for piece in truncated(whole, python_random.Random(0)):
         path.write_bytes(piece)
-        refuse(path, trained, "")
+        refuse(path, trained, "latest")
 
 
 def test_damaged_header_changes_nothing_or_is_harmless(trained, path):

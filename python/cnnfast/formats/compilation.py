@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from cnnfast import losses, metrics, optimizers
-from cnnfast.formats.optimizer_state import check_iterations, match_slots, slot_arrays
+from cnnfast.formats.optimizer_state import check_iterations, check_slots, set_slots, slot_arrays
 from cnnfast.formats.strict_json import member, of_kind, only_keys, short
-from cnnfast.formats.weights import assign, named_weights
+from cnnfast.formats.weights import named_weights
 from cnnfast.models import Model
 
 _KEYS = {"optimizer", "iterations", "without_decay", "loss", "loss_weights", "metrics", "weighted_metrics"}
@@ -73,7 +73,8 @@ def compile_as_described(name: str, model: Model, description: Any, arrays: Mapp
             f"{what}: {message} (with compile=False the model can be loaded without it)"
         ) from error
     optimizer.exclude_from_weight_decay([weights[n] for n in without_decay])
-    assign(match_slots(name, arrays, optimizer, weights))
+    check_slots(name, arrays, optimizer, weights)
+    set_slots(arrays, optimizer, weights)
     optimizer.iterations = iterations
 
 
