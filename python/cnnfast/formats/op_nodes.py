@@ -19,7 +19,7 @@ from cnnfast.ops.core import OPS
 _CONSTANT_TYPES = ("float32", "int32", "uint8")
 
 # Ops whose public functions have other names or arguments than the nodes they make: for each op the functions
-# that may have made it, the arguments' names by those of the attributes (None: not an argument), what is added.
+# that may have made it, the arguments' names by those of the attributes (None: no argument), what is added.
 _Maker = tuple[str, dict[str, str | None], dict[str, Any]]
 _MAKERS: dict[str, list[_Maker]] = {
     "conv2d_backward_input": [("conv2d_transpose", {"size": "output_size", "groups": None}, {})],
