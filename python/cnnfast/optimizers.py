@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast import schedules
-from cnnfast.graph.values import Graph, Value, Variable
+from cnnfast.graph.values import Graph, Spec, Value, Variable
 from cnnfast.ops import optimizer as update_ops
 from cnnfast.registry import Registry
 
@@ -118,6 +118,10 @@ class Optimizer:
     def slots_of(self, variable: Variable) -> dict[str, Variable]:
         """The slots of one weight by name; empty before `build` has seen it."""
         return self._slots[id(variable)][1] if id(variable) in self._slots else {}
+
+    def slot_specs(self, variable: Variable) -> dict[str, Spec]:
+        """Which slots a weight has, or gets from `build`."""
+        return {slot: Spec(variable.shape) for slot in self._used_slots()}
 
     def decays(self, variable: Variable) -> bool:
         """Whether weight decay, if there is any, touches a weight."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cnnfast import Input, Model, Sequential, layers, ops
 
 IMAGE = (6, 6, 2)
@@ -69,6 +70,21 @@ def ops_between_layers() -> Model:
     return Model(x, ops.reshape(y, (-1, 2), keep_batch=True))
 
 
+def every_other_layer() -> Model:
+    """All registered layers that no other network has."""
+    x = Input(IMAGE)
+    y = layers.ZeroPadding2D(((1, 2), (0, 1)))(layers.Rescaling(0.5, offset=-1)(x))
+    y = layers.ELU(0.3)(layers.DepthwiseConv2D(3, depth_multiplier=2)(y))
+    y = layers.LeakyReLU(0.1)(layers.SeparableConv2D(3, 2, padding="same")(y))
+    y = layers.ReLU(6.0)(layers.Conv2DTranspose(2, 3, strides=2, output_padding=1)(y))
+    y = layers.SpatialDropout2D(0.2)(layers.AveragePooling2D((2, 1), padding="same")(y))
+    y = layers.Cropping2D((1, 0))(layers.UpSampling2D(2, interpolation="bilinear")(y))
+    y = layers.Identity()(layers.Activation("tanh")(y))
+    a, b = layers.GlobalMaxPooling2D()(y), layers.GlobalAveragePooling2D()(y)
+    joined = [layers.Subtract()([a, b]), layers.Multiply()([a, b]), layers.Average()([a, b])]
+    return Model(x, [layers.Softmax()(v) for v in joined] + [layers.Reshape((-1, 1))(a)])
+
+
 def frozen() -> Model:
     """Some layers, and a whole model within the model, are not trained."""
     base = Sequential([Input(IMAGE), layers.Conv2D(2, 3), layers.BatchNormalization()], name="base")
@@ -89,6 +105,7 @@ NETWORKS = {
         shared_layer,
         nested,
         ops_between_layers,
+        every_other_layer,
         frozen,
     )
 }

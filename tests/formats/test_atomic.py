@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+
 from cnnfast.formats.atomic import atomic_write
 
 OLD, NEW = b"old " * 1000, b"new contents " * 3000

@@ -6,9 +6,9 @@ import random as python_random
 
 import numpy as np
 import pytest
+
 from cnnfast import Input, Sequential, layers, losses, optimizers, random
 from cnnfast.formats import load_checkpoint, load_weights, save_checkpoint
-
 from tests.formats.files import flipped, rewritten, truncated
 from tests.formats.networks import bits
 
@@ -159,7 +159,7 @@ def test_checkpoint_of_another_model_or_optimizer_changes_nothing(trained, path)
     refuse(path, network(optimizers.Adam(amsgrad=True)), "missing: .*v_max")
     other = Sequential([Input((6, 6, 2)), layers.Flatten(), layers.Dense(3)])
     other.compile("adam", "mse")
-    refuse(path, other, "missing: dense/|unexpected: conv2d/")
+    refuse(path, other, "unexpected: .*conv2d/kernel")
     uncompiled = network()
     uncompiled.optimizer = None
     with pytest.raises(ValueError, match="compile the model"):
@@ -190,7 +190,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_checkpoint_changes_nothing(trained, path, what):
-    refuse(rewritten(path, lambda _, document: document.update(HOSTILE[what])), trained, "")
+    refuse(rewritten(path, lambda _, document: document.update(HOSTILE[what])), trained, "hostile")
 
 
 def test_slots_that_do_not_fit_change_nothing(trained, path):
@@ -208,7 +208,7 @@ def test_truncated_checkpoint_changes_nothing(trained, path):
     whole = path.read_bytes()
     for piece in truncated(whole, python_random.Random(0)):
         path.write_bytes(piece)
-        refuse(path, trained, "")
+        refuse(path, trained, "latest")
 
 
 def test_damaged_header_changes_nothing_or_is_harmless(trained, path):

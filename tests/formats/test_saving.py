@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random as python_random
 
-import cnnfast
 import numpy as np
 import pytest
+
+import cnnfast
 from cnnfast import Input, Model, Sequential, layers, losses, metrics, optimizers, random
 from cnnfast.formats import load_model, load_weights, safetensors_io, save_model, save_weights
 from cnnfast.formats.weights import named_weights
-
 from tests.formats.files import flipped, rewritten, truncated
 from tests.formats.networks import NETWORKS, bits, inputs_of, randomize
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from cnnfast.formats.strict_json import MAX_DEPTH, dump, member, of_kind, only_keys, parse, short
 
 

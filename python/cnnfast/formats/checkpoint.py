@@ -9,16 +9,17 @@ import numpy as np
 
 from cnnfast import random
 from cnnfast.formats import safetensors_io
-from cnnfast.formats.document import EXTRA, WEIGHTS, arrays_under, document_of, read_document
+from cnnfast.formats.document import EXTRA, arrays_under, document_of, read_document
 from cnnfast.formats.optimizer_state import (
     check_numbers,
+    check_slots,
     describe_numbers,
-    match_slots,
     set_numbers,
+    set_slots,
     slot_arrays,
 )
 from cnnfast.formats.strict_json import member
-from cnnfast.formats.weights import assign, match, named_weights, weight_arrays
+from cnnfast.formats.weights import check_weights, named_weights, set_weights, weight_arrays
 from cnnfast.models import Model
 
 
@@ -88,15 +89,23 @@ def load_checkpoint(path: Any, model: Model) -> tuple[int, dict[str, Any], dict[
     if epoch < 0:
         raise ValueError(f"{path}: epoch must be at least 0, got {epoch}")
     weights = named_weights(model)
-    assignment = match(f"{path}: weights", arrays_under(WEIGHTS, found), weights)
+    check_weights(f"{path}", found, weights)
     numbers = document.get("optimizer")
     if numbers is not None:
         if model.optimizer is None:
             raise ValueError(f"{path} holds the state of an optimizer: compile the model before loading it")
         check_numbers(f"{path}: the optimizer", numbers, model.optimizer)
-        assignment += match_slots(f"{path}", found, model.optimizer, weights)
-    random.set_state(random_state)  # the last that can refuse; what follows was checked
-    assign(assignment)
+        check_slots(f"{path}", found, model.optimizer, weights)
+    _set_random_state(f"{path}", random_state)  # the last that can refuse; what follows was checked
+    set_weights(found, weights)
     if numbers is not None:
+        set_slots(found, model.optimizer, weights)
         set_numbers(model.optimizer, numbers)
     return epoch, extra, arrays_under(EXTRA, found)
+
+
+def _set_random_state(name: str, state: dict[str, Any]) -> None:
+    try:
+        random.set_state(state)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from cnnfast import losses, metrics, optimizers
-from cnnfast.formats.optimizer_state import check_iterations, match_slots, slot_arrays
+from cnnfast.formats.optimizer_state import check_iterations, check_slots, set_slots, slot_arrays
 from cnnfast.formats.strict_json import member, of_kind, only_keys, short
-from cnnfast.formats.weights import assign, named_weights
+from cnnfast.formats.weights import named_weights
 from cnnfast.models import Model
 
 _KEYS = {"optimizer", "iterations", "without_decay", "loss", "loss_weights", "metrics", "weighted_metrics"}
-_MAX_METRIC_SIZE = 10_000  # classes, thresholds: a number in a file must not decide how much memory is taken
 
 
 def describe_compilation(
@@ -74,7 +73,8 @@ def compile_as_described(name: str, model: Model, description: Any, arrays: Mapp
             f"{what}: {message} (with compile=False the model can be loaded without it)"
         ) from error
     optimizer.exclude_from_weight_decay([weights[n] for n in without_decay])
-    assign(match_slots(name, arrays, optimizer, weights))
+    check_slots(name, arrays, optimizer, weights)
+    set_slots(arrays, optimizer, weights)
     optimizer.iterations = iterations
 
 
@@ -100,12 +100,11 @@ def _read_loss(description: Any) -> losses.Loss:
 
 
 def _read_metric(description: Any) -> Any:
+    """A metric; "accuracy" stays a name until the shapes of the targets are known."""
     if isinstance(description, str):
-        return metrics.get(description) if description.lower() not in ("accuracy", "acc") else description
-    config = member("a metric", description, "config", dict)
-    if large := [key for key, v in config.items() if isinstance(v, int) and abs(v) > _MAX_METRIC_SIZE]:
-        raise ValueError(f"a metric's {large[0]} must be at most {_MAX_METRIC_SIZE}, got {config[large[0]]}")
-    return metrics.get(description)
+        metrics.get(description)  # refuses what is unknown now instead of at the first batch
+        return description
+    return metrics.get(of_kind("a metric", description, dict))
 
 
 def _number(value: Any) -> float:

@@ -18,9 +18,24 @@ from cnnfast.ops.core import OPS
 
 _CONSTANT_TYPES = ("float32", "int32", "uint8")
 
+# Ops whose public functions have other names or arguments than the nodes they make: for each op the functions
+# that may have made it, the arguments' names by those of the attributes (None: no argument), what is added.
+_Maker = tuple[str, dict[str, str | None], dict[str, Any]]
+_MAKERS: dict[str, list[_Maker]] = {
+    "conv2d_backward_input": [("conv2d_transpose", {"size": "output_size", "groups": None}, {})],
+    "crop2d": [("crop2d", {"padding": "cropping"}, {})],
+    "depthwise_conv2d": [("depthwise_conv2d", {"groups": None}, {})],
+    "global_max_pool2d": [("global_max_pool2d", {"argmax": None}, {})],
+    "max_pool2d": [("max_pool2d", {"argmax": None}, {})],
+    "slice": [("slice_axis", {}, {})],
+    "sum": [(name, {"axes": "axis", "scale": None}, {}) for name in ("sum", "mean")],
+    "upsample_bilinear": [("upsample2d", {}, {"interpolation": "bilinear"})],
+    "upsample_nearest": [("upsample2d", {}, {"interpolation": "nearest"})],
+}
+
 
 def describe_node(node: Node, reference: Callable[[Value], int], where: str) -> dict[str, Any]:
-    """An op's node as JSON can hold it.
+    """An op's node as JSON can hold it: the public function that makes it, and the arguments.
 
     Args:
         node: of a model's definition.
@@ -28,29 +43,45 @@ def describe_node(node: Node, reference: Callable[[Value], int], where: str) -> 
         where: for messages.
 
     Raises:
-        ValueError: the op cannot be called by its name with what the node holds.
+        ValueError: no public function makes such a node.
     """
-    inputs = [_describe_input(v, reference) for v in node.inputs]
-    described = {"op": node.op.name, "inputs": inputs, "attributes": _plain(node.attributes)}
-    symbolic = [None if v is None else v if v.constant is None else v.constant for v in node.inputs]
-    again = _call(node.op.name, symbolic, described["attributes"], where)[0].node
-    if again is None or again.op is not node.op or _plain(again.attributes) != described["attributes"]:
-        raise ValueError(f"{where}: op {node.op.name} cannot be saved; put it into a layer of your own")
-    return described
+    operands = [None if v is None else v if v.constant is None else v.constant for v in node.inputs]
+    for name, renamed, added in _MAKERS.get(node.op.name, [(node.op.name, {}, {})]):
+        named = {renamed.get(key, key): value for key, value in node.attributes.items()}
+        arguments = _plain({key: v for key, v in named.items() if key is not None} | added)
+        try:
+            again = _call(name, operands, arguments, where)
+        except ValueError:
+            continue
+        if _same(again, node):
+            inputs = [_describe_input(v, reference) for v in node.inputs]
+            return {"op": name, "inputs": inputs, "arguments": arguments}
+    raise ValueError(f"{where}: op {node.op.name} cannot be saved; put it into a layer of your own")
+
+
+def _same(a: Node, b: Node) -> bool:
+    """Whether two nodes compute the same from the same."""
+    inputs = zip(a.inputs, b.inputs, strict=False)
+    return (
+        a.op is b.op
+        and len(a.inputs) == len(b.inputs)
+        and all(x is y or (x is not None and x.constant is not None) for x, y in inputs)
+        and _plain(a.attributes) == _plain(b.attributes)
+    )
 
 
 def check_node(what: str, entry: Any) -> int:
     """Checks a description as far as JSON goes, and returns how many bytes of constants it holds.
 
     Raises:
-        ValueError: an unknown op, no symbolic input, a constant that is none, or attributes that are no
+        ValueError: an unknown op, no symbolic input, a constant that is none, or arguments that are no
             object.
     """
     name = member(what, entry, "op", str)
-    only_keys(what, entry, {"op", "inputs", "attributes"})
-    if name not in _callable_names():
-        raise ValueError(f"{what}: unknown op {short(name)}; known: {', '.join(sorted(_callable_names()))}")
-    member(what, entry, "attributes", dict)
+    only_keys(what, entry, {"op", "inputs", "arguments"})
+    if name not in _public_names():
+        raise ValueError(f"{what}: unknown op {short(name)}; known: {', '.join(sorted(_public_names()))}")
+    member(what, entry, "arguments", dict)
     inputs = member(what, entry, "inputs", list)
     for i in inputs:
         if i is not None and type(i) is not int and type(i) is not dict:
@@ -74,32 +105,36 @@ def apply_node(what: str, entry: dict[str, Any], value: Callable[[int], Value]) 
         value: finds a value of the model by its number.
 
     Raises:
-        ValueError: the op does not take these inputs or attributes.
+        ValueError: the op does not take these inputs or arguments.
     """
-    inputs = [
+    operands = [
         value(i) if isinstance(i, int) else None if i is None else _read_constant(what, i)
         for i in entry["inputs"]
     ]
-    return _call(entry["op"], inputs, entry["attributes"], what)
+    return _call(entry["op"], operands, entry["arguments"], what).outputs
 
 
-def _callable_names() -> set[str]:
-    """Ops that a model's values can be given to: public, and not changing what they read."""
-    return {name for name, op in OPS.items() if name in ops.__all__ and not op.updates}
+def _public_names() -> set[str]:
+    """Functions that files may name: public ones of ops that do not change what they read."""
+    makers = {name for found in _MAKERS.values() for name, *_ in found}
+    return makers | {name for name, op in OPS.items() if name in ops.__all__ and not op.updates}
 
 
-def _call(name: str, inputs: list[Any], attributes: dict[str, Any], where: str) -> list[Value]:
-    """Calls the public function of an op, which checks everything it is given."""
-    if name not in _callable_names():
-        raise ValueError(f"{where}: op {name} has no public function; put it into a layer of your own")
+def _call(name: str, operands: list[Any], arguments: dict[str, Any], where: str) -> Node:
+    """The node that a public function makes; the function checks everything it is given."""
+    if name not in _public_names():
+        raise ValueError(f"{where}: op {name} has no public function")
     function = getattr(ops, name)
     first = next(iter(inspect.signature(function).parameters.values()))
-    arguments = [inputs] if first.name == "xs" else inputs
+    positional = [operands] if first.name == "xs" else operands
     try:
-        result = function(*arguments, **attributes)
+        result = function(*positional, **arguments)
     except Exception as error:
         raise ValueError(f"{where}: op {name}: {error}") from error
-    return list(result) if isinstance(result, tuple) else [result]
+    output = result[0] if isinstance(result, tuple) else result
+    if not isinstance(output, Value) or output.node is None:
+        raise ValueError(f"{where}: op {name} does nothing here")
+    return output.node
 
 
 def _describe_input(value: Value | None, reference: Callable[[Value], int]) -> Any:

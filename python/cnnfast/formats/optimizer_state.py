@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfast.formats.document import SLOTS, arrays_under
 from cnnfast.formats.strict_json import member, only_keys, short
-from cnnfast.formats.weights import Assignment, match
+from cnnfast.formats.weights import check_fit
 from cnnfast.graph.values import Variable
 from cnnfast.optimizers import OPTIMIZERS, Optimizer
 
@@ -25,24 +25,34 @@ def slot_arrays(optimizer: Optimizer, weights: Mapping[str, Variable]) -> dict[s
     }
 
 
-def match_slots(
+def check_slots(
     what: str, arrays: Mapping[str, np.ndarray], optimizer: Optimizer, weights: Mapping[str, Variable]
-) -> Assignment:
-    """Which of a file's arrays goes into which slot. Slots that are not there yet are made.
-
-    Raises:
-        ValueError: slots that the optimizer does not have, that are missing, or of another shape.
-    """
+) -> None:
+    """ValueError unless a file holds exactly an optimizer's slots, for those weights that were trained."""
     found = arrays_under(SLOTS, arrays)
-    trained = {name.rsplit("/", 1)[0] for name in found}
-    optimizer.build([weight for name, weight in weights.items() if name in trained])
-    slots = {
-        f"{name}/{slot}": value
-        for name, weight in weights.items()
-        if name in trained
-        for slot, value in optimizer.slots_of(weight).items()
+    wanted = {
+        f"{name}/{slot}": spec
+        for name, weight in _trained(arrays, weights).items()
+        for slot, spec in optimizer.slot_specs(weight).items()
     }
-    return match(f"{what}: the optimizer's slots", found, slots)
+    check_fit(f"{what}: the optimizer's slots", found, wanted)
+
+
+def set_slots(
+    arrays: Mapping[str, np.ndarray], optimizer: Optimizer, weights: Mapping[str, Variable]
+) -> None:
+    """Takes over what `check_slots` let pass."""
+    trained = _trained(arrays, weights)
+    optimizer.build(list(trained.values()))
+    for name, weight in trained.items():
+        for slot, variable in optimizer.slots_of(weight).items():
+            variable.assign(arrays[f"{SLOTS}{name}/{slot}"])
+
+
+def _trained(arrays: Mapping[str, np.ndarray], weights: Mapping[str, Variable]) -> dict[str, Variable]:
+    """The weights for which a file has slots."""
+    names = {name.rsplit("/", 1)[0] for name in arrays_under(SLOTS, arrays)}
+    return {name: weight for name, weight in weights.items() if name in names}
 
 
 def describe_numbers(optimizer: Optimizer) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cnnfast.formats.architecture import CustomObjects, model_config, model_from
 from cnnfast.formats.compilation import compile_as_described, describe_compilation
 from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.strict_json import member
-from cnnfast.formats.weights import assign, match, named_weights, weight_arrays
+from cnnfast.formats.weights import check_weights, named_weights, set_weights, weight_arrays
 from cnnfast.layers.base import initial_values_from
 from cnnfast.models import Model
 
@@ -63,13 +63,15 @@ def load_model(path: Any, custom_objects: CustomObjects | None = None, compile: 
     name = safetensors_io.checked_path(path)
     arrays, document = read_document(name, ("model",))
     architecture = member(name, document, "architecture", dict)
-    weights = arrays_under(WEIGHTS, arrays)
+    budget = _Budget(sum(a.nbytes for a in arrays_under(WEIGHTS, arrays).values()))
     try:
-        with initial_values_from(_Budget(sum(a.nbytes for a in weights.values()))):
+        with initial_values_from(budget):
             model = model_from_config(architecture, custom_objects)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    assign(match(f"{name}: weights", weights, named_weights(model)))
+    weights = named_weights(model)
+    check_weights(name, arrays, weights)
+    set_weights(arrays, weights)
     if compile:
         compile_as_described(name, model, document.get("training"), arrays)
     return model

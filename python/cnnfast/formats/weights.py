@@ -10,10 +10,8 @@ import numpy as np
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
 from cnnfast.formats.strict_json import short
-from cnnfast.graph.values import Variable
+from cnnfast.graph.values import Spec, Variable
 from cnnfast.layers.base import Layer, snake_case
-
-Assignment = list[tuple[Variable, np.ndarray]]
 
 
 def save_weights(model: Layer, path: Any) -> None:
@@ -49,7 +47,9 @@ def load_weights(model: Layer, path: Any) -> None:
         >>> load_weights(model, "digits.safetensors")
     """
     arrays, _ = read_document(path, ("weights", "model", "checkpoint"))
-    assign(match(f"{path}: weights", arrays_under(WEIGHTS, arrays), named_weights(model)))
+    weights = named_weights(model)
+    check_weights(f"{path}", arrays, weights)
+    set_weights(arrays, weights)
 
 
 def weight_arrays(model: Layer) -> dict[str, np.ndarray]:
@@ -101,31 +101,37 @@ def _numbered(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return numbered
 
 
-def match(what: str, arrays: Mapping[str, np.ndarray], variables: Mapping[str, Variable]) -> Assignment:
-    """Which array goes into which variable.
+def check_fit(what: str, arrays: Mapping[str, np.ndarray], wanted: Mapping[str, Spec]) -> None:
+    """Checks that a file has the wanted arrays and no others.
 
     Raises:
-        ValueError: an array is missing, unexpected or of another shape or type; all of them are named.
+        ValueError: arrays that are missing, unexpected or of another shape or type; they are named.
     """
-    wrong = [
-        f"{name} has shape {array.shape} and type {array.dtype}, expected {v.shape} and {v.value.dtype}"
-        for name, v in variables.items()
-        if (array := arrays.get(name)) is not None and (array.shape, array.dtype) != (v.shape, v.value.dtype)
+    found = {name: Spec(array.shape, array.dtype.name) for name, array in arrays.items()}
+    different = [
+        f"{name} has shape {found[name].shape} and type {found[name].dtype}, "
+        f"expected {spec.shape} and {spec.dtype}"
+        for name, spec in wanted.items()
+        if name in found and found[name] != spec
     ]
     problems = [
-        _listed("missing", [name for name in variables if name not in arrays]),
-        _listed("unexpected", [name for name in arrays if name not in variables]),
-        _listed("different", wrong),
+        _listed("missing", [name for name in wanted if name not in found]),
+        _listed("unexpected", [name for name in found if name not in wanted]),
+        _listed("different", different),
     ]
     if any(problems):
         raise ValueError(f"{what} do not fit the model: {'; '.join(p for p in problems if p)}")
-    return [(variable, arrays[name]) for name, variable in variables.items()]
 
 
-def assign(assignment: Assignment) -> None:
-    """Copies the arrays in. `match` has proven that they fit."""
-    for variable, array in assignment:
-        variable.assign(array)
+def check_weights(what: str, arrays: Mapping[str, np.ndarray], weights: Mapping[str, Variable]) -> None:
+    """ValueError unless a file holds exactly these weights."""
+    check_fit(f"{what}: weights", arrays_under(WEIGHTS, arrays), {n: w.spec for n, w in weights.items()})
+
+
+def set_weights(arrays: Mapping[str, np.ndarray], weights: Mapping[str, Variable]) -> None:
+    """Takes over what `check_weights` let pass."""
+    for name, weight in weights.items():
+        weight.assign(arrays[WEIGHTS + name])
 
 
 def _listed(kind: str, names: list[str], limit: int = 8) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,10 +83,9 @@ class Model(Trainer, Layer):
             if isinstance(node.op, Layer):
                 layers.setdefault(id(node.op), node.op)
         self._layers = list(layers.values())
-        names = [layer.name for layer in self._layers]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"Model: layer names must differ, {names.count(name)} layers are named {name!r}")
+        for name, count in Counter(layer.name for layer in self._layers).items():
+            if count > 1:
+                raise ValueError(f"Model: layer names must differ, {count} layers are named {name!r}")
         self.built = True
 
     def build(self, input_shape: Any) -> None:

@@ -58,13 +58,22 @@ class Sequential(Model):
             top = layer(self._outputs[0])
             if isinstance(top, (list, tuple)):
                 raise ValueError(f"{self.name}: a layer in a Sequential must have one output, {layer.name} has several")
-            self._connect(self._inputs, [top])
+            self._push(layer, top)
         self._stack.append(layer)
 
     def _begin(self, x: Value) -> None:
         if self._inputs or self._stack:
             raise ValueError(f"{self.name}: an Input must be the first thing in the model")
         self._inputs = self._outputs = [x]
+
+    def _push(self, layer: Layer, top: Value) -> None:
+        """Connects one more layer; `_connect` walks the whole stack, which is too slow to do for each layer."""
+        if not self._definition or top.node is None:
+            self._connect(self._inputs, [top])
+            return
+        self._definition.append(top.node)
+        self._layers.append(layer)
+        self._outputs = [top]
 
     def pop(self) -> Layer:
         """Takes the top layer off and returns it."""
