@@ -53,7 +53,7 @@ def test_activation_gradient_agrees_with_the_oracle_on_every_isa(rng, isa, name)
         x, dy = _inputs(rng, n), rng.standard_normal(n).astype(np.float32)
         slope = ACTIVATIONS[name][1](x.astype(np.float64))
         dx = backward(dy, forward(x) if reads == "y" else x)
-        # y is known to a rounding of 1 where it saturates, 1 - y no better; |x| multiplies it in silu and gelu.
+        # y is known to a rounding of 1 where it saturates, 1 - y no better; silu and gelu multiply by |x|.
         floor = 32 * UNIT_ROUNDOFF * np.maximum(1, np.minimum(np.abs(x), 10))
         assert np.all(np.abs(dx - dy * slope) <= np.abs(dy) * (8 * UNIT_ROUNDOFF * np.abs(slope) + floor))
 
