@@ -60,7 +60,7 @@ static void broadcast(const BroadcastShape& s, const float* a, const float* b, f
 
 static void scale(std::int64_t n, const float* x, float factor, float offset, float* y) {
   const Vec f = vset(factor), o = vset(offset);
-  map_vectors(n, x, y, [=](Vec a) { return a * f + o; });
+  map_vectors(n, x, y, [=](Vec a) { return vfma(a, f, o); });
 }
 
 // A plain loop: compilers turn it into conversions of whole vectors.

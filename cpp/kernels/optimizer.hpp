@@ -17,14 +17,16 @@ struct Lanes {
 // w = step(lanes, w after decay, gradient after clipping), everywhere.
 template <class F>
 static inline void update_weights(const OptimizerArgs& a, const F& step) {
-  const Vec keep = vset(1.0f - a.hyper[0]);
+  const Vec decay = vset(-a.hyper[0]);
   const Vec scale = vset(a.grad_scale ? *a.grad_scale : 1.0f);
   const Vec limit = vset(a.clip_value);
   for_each_vector(a.n, [&](std::int64_t i, std::int64_t count) {
     const Lanes lanes{i, count};
     Vec g = lanes.load(a.dw) * scale;
     if (a.clip_value > 0.0f) g = vmin(limit, vmax(vzero() - limit, g));
-    lanes.store(a.w, step(lanes, lanes.load(a.w) * keep, g));
+    const Vec w = lanes.load(a.w);
+    // Not w * (1 - decay): that factor's rounding is a good part of a small decay, the same for every weight.
+    lanes.store(a.w, step(lanes, vfma(decay, w, w), g));
   });
 }
 
