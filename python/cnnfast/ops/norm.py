@@ -88,7 +88,7 @@ def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
     if grads[1] is not None or grads[2] is not None:
         raise ValueError("batch_norm: the batch's mean and variance have no gradient")
     x, gamma, beta = node.inputs
-    _, mean, variance = node.outputs
+    mean, variance = node.outputs[1:]
     dx, dgamma, dbeta = apply(
         BATCH_NORM_BACKWARD, [grads[0], x, gamma, mean, variance], {"epsilon": node.attributes["epsilon"]}
     )

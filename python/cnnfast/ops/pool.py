@@ -31,9 +31,11 @@ def _position_type(op: str, rows: int, cols: int) -> str:
     return "uint8" if rows * cols <= 256 else "int32"
 
 
-def _resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
-    x = unbroken("pool2d", "x", specs[0], 4, "(N,H,W,C)")
-    return {**a, "padding": window.window_padding(window.spatial(x), a["pool_size"], a)}
+def _resolve(op: str):  # type: ignore[no-untyped-def]
+    def resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
+        return {**a, "padding": window.window_padding(window.spatial(_image(op, specs)), a["pool_size"], a)}
+
+    return resolve
 
 
 def _output(op: str, x: Spec, a: Attributes) -> Spec:
@@ -115,8 +117,19 @@ GLOBAL_MAX_POOL2D_BACKWARD = Op(
 GLOBAL_AVERAGE_POOL2D_BACKWARD = Op(
     "global_average_pool2d_backward", _global_backward_infer("global_average_pool2d_backward")
 )
-MAX_POOL2D = Op("max_pool2d", _max_infer, _gradient(MAX_POOL2D_BACKWARD, _GEOMETRY), _resolve, droppable=True)
-AVERAGE_POOL2D = Op("average_pool2d", _average_infer, _gradient(AVERAGE_POOL2D_BACKWARD, _GEOMETRY), _resolve)
+MAX_POOL2D = Op(
+    "max_pool2d",
+    _max_infer,
+    _gradient(MAX_POOL2D_BACKWARD, _GEOMETRY),
+    _resolve("max_pool2d"),
+    droppable=True,
+)
+AVERAGE_POOL2D = Op(
+    "average_pool2d",
+    _average_infer,
+    _gradient(AVERAGE_POOL2D_BACKWARD, _GEOMETRY),
+    _resolve("average_pool2d"),
+)
 GLOBAL_MAX_POOL2D = Op(
     "global_max_pool2d",
     _global_max_infer,
@@ -241,9 +254,9 @@ def average_pool2d_backward(
     strides: IntPair | None = None,
     padding: Any = "valid",
 ) -> Tensor:
-    """Gradient of `average_pool2d`: each element of dy (N, P, Q, C) in equal shares to its window of dx (N, H, W, C).
+    """Gradient of `average_pool2d`: each element of dy (N, P, Q, C) in equal shares to its window.
 
-    Args: as in `max_pool2d_backward`.
+    Args and result: as in `max_pool2d_backward`.
 
     Example:
         >>> average_pool2d_backward(np.ones((1, 1, 1, 1)), (2, 2)).ravel().tolist()
@@ -280,7 +293,9 @@ def global_max_pool2d_argmax(x: Tensor, *, keepdims: bool = False) -> tuple[Tens
 
 
 def global_max_pool2d_backward(dy: Tensor, argmax: Tensor, size: IntPair) -> Tensor:
-    """Gradient of `global_max_pool2d`: dx (N, H, W, C) from dy and argmax, both (N, C) or (N, 1, 1, C), and (H, W).
+    """Gradient of `global_max_pool2d`: dx (N, H, W, C) from dy and argmax, (N, C) or (N, 1, 1, C) each.
+
+    `size` is (H, W) of the input.
 
     Example:
         >>> y, argmax = global_max_pool2d_argmax(np.array([1.0, 5.0, 2.0, 5.0]).reshape(1, 2, 2, 1))
