@@ -6,7 +6,7 @@ import numpy as np
 
 
 def numeric_gradient(f, x, step: float = 1e-5) -> np.ndarray:
-    """The gradient at `x` of a function from float64 arrays to a number; error about step^2 times f''' / 6."""
+    """The gradient at `x` of a function from float64 arrays to a number; error about step^2 f''' / 6."""
     x = np.array(x, dtype=np.float64)
     gradient = np.empty_like(x)
     for i in np.ndindex(x.shape):
