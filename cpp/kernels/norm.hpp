@@ -41,9 +41,10 @@ static inline void for_each_norm_strip(std::int64_t C, const Strip& strip) {
 
 // Mean and sum of squared deviations of `rows` rows, joined to those of `before` earlier rows: within the block the
 // corrected two-pass algorithm, between blocks the update of Chan, Golub and LeVeque, "Algorithms for computing the
-// sample variance" (1983), equations 1.7 and 2.1.
+// sample variance" (1983), equations 1.7 and 2.1. Means are kept as distances from one row of x, so that they are
+// exact to far less than the spread also where all x are far from 0.
 struct MomentsStrip {
-  const float* x;
+  const float *x, *pivot;
   std::int64_t C, rows, before;
   float *mean, *deviation;
 
@@ -51,15 +52,18 @@ struct MomentsStrip {
   void run(std::int64_t c, std::int64_t cols) const {
     const float* from = x + c;
     const Vec share = vset(1.0f / static_cast<float>(rows));
-    Vec centre[kNormVecs], sum[kNormVecs], squares[kNormVecs];
-    for (int v = 0; v < kNormVecs; ++v) centre[v] = sum[v] = squares[v] = vzero();
+    Vec origin[kNormVecs], centre[kNormVecs], sum[kNormVecs], squares[kNormVecs];
+    for (int v = 0; v < kNormVecs; ++v) {
+      origin[v] = load_cols<kNormVecs, PARTIAL>(pivot + c, v, cols);
+      centre[v] = sum[v] = squares[v] = vzero();
+    }
     for (std::int64_t m = 0; m < rows; ++m)
       for (int v = 0; v < kNormVecs; ++v)
-        centre[v] = centre[v] + load_cols<kNormVecs, PARTIAL>(from + m * C, v, cols);
+        centre[v] = centre[v] + (load_cols<kNormVecs, PARTIAL>(from + m * C, v, cols) - origin[v]);
     for (int v = 0; v < kNormVecs; ++v) centre[v] = centre[v] * share;
     for (std::int64_t m = 0; m < rows; ++m)
       for (int v = 0; v < kNormVecs; ++v) {
-        const Vec d = load_cols<kNormVecs, PARTIAL>(from + m * C, v, cols) - centre[v];
+        const Vec d = load_cols<kNormVecs, PARTIAL>(from + m * C, v, cols) - origin[v] - centre[v];
         sum[v] = sum[v] + d;
         squares[v] = vfma(d, d, squares[v]);
       }
@@ -85,7 +89,7 @@ static void norm_moments(const BatchNormShape& s, const float* x, float* mean, f
   for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
     float* partial = workspace + slice * 2 * s.C;
     for_each_norm_strip(s.C,
-                        MomentsStrip{x + m * s.C, s.C, rows, m - slice * s.M / slices, partial, partial + s.C});
+                        MomentsStrip{x + m * s.C, x, s.C, rows, m - slice * s.M / slices, partial, partial + s.C});
   });
   for (std::int64_t c = 0; c < s.C; ++c) {  // the same update, between slices
     double count = 0, centre = 0, deviation = 0;
@@ -96,7 +100,7 @@ static void norm_moments(const BatchNormShape& s, const float* x, float* mean, f
       count += rows;
       centre += step * rows / count;
     }
-    mean[c] = static_cast<float>(centre);
+    mean[c] = static_cast<float>(x[c] + centre);
     variance[c] = static_cast<float>(deviation / count);
   }
 }

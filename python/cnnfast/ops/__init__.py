@@ -39,12 +39,21 @@ from cnnfast.ops.loss import (
     sparse_categorical_crossentropy,
     sparse_softmax_crossentropy,
 )
-from cnnfast.ops.norm import batch_norm, batch_norm_backward, batch_norm_inference, moving_average_update
+from cnnfast.ops.norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    moving_average_update,
+)
 from cnnfast.ops.pool import (
     average_pool2d,
     average_pool2d_backward,
     global_average_pool2d,
+    global_average_pool2d_backward,
     global_max_pool2d,
+    global_max_pool2d_argmax,
+    global_max_pool2d_backward,
     max_pool2d,
     max_pool2d_argmax,
     max_pool2d_backward,
@@ -61,6 +70,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "batch_norm_inference",
+    "batch_norm_inference_backward",
     "bias_backward",
     "binary_crossentropy",
     "binary_crossentropy_with_logits",
@@ -83,7 +93,10 @@ __all__ = [
     "gelu",
     "gelu_backward",
     "global_average_pool2d",
+    "global_average_pool2d_backward",
     "global_max_pool2d",
+    "global_max_pool2d_argmax",
+    "global_max_pool2d_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "max_pool2d",

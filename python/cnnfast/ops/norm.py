@@ -1,124 +1,252 @@
-"""Batch normalization over the last axis (Ioffe and Szegedy, 2015)."""
+"""Batch normalization over the last axis, and the moving averages that inference uses."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from cnnfast.graph.values import Node, Spec, Variable
+import numpy as np
+
+from cnnfast.graph.values import Node, Spec, Value, Variable
 from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbroken
-
-
-def _checked(name: str, specs: list[Spec | None], vectors: dict[int, str], tensors: dict[int, str]) -> list[Spec]:
-    """The tensors, which must agree in shape; the vectors must have one number a channel."""
-    found = [require_float(name, n, unbroken(name, n, specs[i])) for i, n in tensors.items()]
-    x = found[0]
-    if len(x.shape) < 2:
-        raise ValueError(f"{name}: x expects at least 2 dimensions (N, ..., C), got shape {x.shape}")
-    for spec in found[1:]:
-        if spec.shape != x.shape:
-            raise ValueError(f"{name}: expected shape {x.shape}, got {spec.shape}")
-    for i, n in vectors.items():
-        spec = specs[i]
-        if spec is not None and spec.shape != x.shape[-1:]:
-            raise ValueError(f"{name}: {n} expects shape {x.shape[-1:]}, got {spec.shape}")
-    return found
-
-
-def _infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
-    (x,) = _checked("batch_norm", specs, {1: "gamma", 2: "beta"}, {0: "x"})
-    return [x, Spec(x.shape[-1:]), Spec(x.shape[-1:])]
-
-
-def _inference_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
-    vectors = {1: "gamma", 2: "beta", 3: "mean", 4: "variance"}
-    return _checked("batch_norm_inference", specs, vectors, {0: "x"})
-
-
-def _backward_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
-    vectors = {2: "gamma", 3: "mean", 4: "variance"}
-    dy, _x = _checked("batch_norm_backward", specs, vectors, {0: "dy", 1: "x"})
-    return [dy, Spec(dy.shape[-1:]), Spec(dy.shape[-1:])]
-
-
-def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
-    x, gamma, _beta = node.inputs
-    _y, mean, variance = node.outputs
-    epsilon = {"epsilon": node.attributes["epsilon"]}
-    return list(apply(BATCH_NORM_BACKWARD, [grads[0], x, gamma, mean, variance], epsilon))
-
-
-def _inference_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[Any]:
-    x, gamma, _, mean, variance = node.inputs
-    epsilon = {"epsilon": node.attributes["epsilon"]}
-    dx = dgamma = dbeta = None
-    if needs[0]:
-        dx = apply(BATCH_NORM_INFERENCE_BACKWARD_INPUT, [grads[0], gamma, variance], epsilon)
-    if needs[1] or needs[2]:
-        dgamma, dbeta = apply(BATCH_NORM_BACKWARD_SCALE, [grads[0], x, mean, variance], epsilon)
-    return [dx, dgamma, dbeta]
-
-
-def _moving_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
-    moving, value = specs
-    if moving is None or value is None or moving.shape != value.shape:
-        raise ValueError(f"moving_average_update: expected equal shapes, got {moving} and {value}")
-    return []
-
 
 _EPILOGUES = frozenset({"relu", "relu6"})
 
-BATCH_NORM = Op("batch_norm", _infer, _gradient, epilogues=_EPILOGUES)
-BATCH_NORM_BACKWARD = Op("batch_norm_backward", _backward_infer)
-BATCH_NORM_INFERENCE = Op("batch_norm_inference", _inference_infer, _inference_gradient, epilogues=_EPILOGUES)
+
+def _features(op: str, name: str, spec: Spec | None) -> Spec:
+    x = require_float(op, name, unbroken(op, name, spec))
+    if len(x.shape) < 2:
+        raise ValueError(f"{op}: {name} expects at least 2 dimensions (..., C), got shape {x.shape}")
+    return x
+
+
+def _check_channels(op: str, x: Spec, names: tuple[str, ...], specs: list[Spec | None]) -> Spec:
+    """Each tensor that is given has one number a channel of x; returns that spec."""
+    for name, spec in zip(names, specs, strict=True):
+        if spec is not None and spec.shape != x.shape[-1:]:
+            raise ValueError(
+                f"{op}: {name} expects shape {x.shape[-1:]} for (..., C)={x.shape}, got {spec.shape}"
+            )
+        if spec is not None:
+            require_float(op, name, spec)
+    return Spec(x.shape[-1:])
+
+
+def _check_same(op: str, dy: Spec, x: Spec) -> None:
+    if dy.shape != x.shape:
+        raise ValueError(f"{op}: dy expects the shape of x, {x.shape}, got {dy.shape}")
+
+
+def _infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
+    op = "batch_norm"
+    x = _features(op, "x", specs[0])
+    channel = _check_channels(op, x, ("gamma", "beta"), specs[1:])
+    return [x, channel, channel]
+
+
+def _backward_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
+    op = "batch_norm_backward"
+    dy, x = _features(op, "dy", specs[0]), _features(op, "x", specs[1])
+    _check_same(op, dy, x)
+    channel = _check_channels(op, x, ("gamma", "mean", "variance"), specs[2:])
+    return [x, channel, channel]
+
+
+def _inference_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
+    op = "batch_norm_inference"
+    x = _features(op, "x", specs[0])
+    _check_channels(op, x, ("gamma", "beta", "mean", "variance"), specs[1:])
+    return [x]
+
+
+def _inference_backward_input_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
+    op = "batch_norm_inference_backward_input"
+    dy = _features(op, "dy", specs[0])
+    _check_channels(op, dy, ("gamma", "variance"), specs[1:])
+    return [dy]
+
+
+def _backward_scale_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
+    op = "batch_norm_backward_scale"
+    dy, x = _features(op, "dy", specs[0]), _features(op, "x", specs[1])
+    _check_same(op, dy, x)
+    channel = _check_channels(op, x, ("mean", "variance"), specs[2:])
+    return [channel, channel]
+
+
+def _moving_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
+    op = "moving_average_update"
+    moving, value = (
+        require_float(op, n, unbroken(op, n, s)) for n, s in zip(("moving", "value"), specs, strict=True)
+    )
+    if moving.shape != value.shape:
+        raise ValueError(f"{op}: value expects the shape of moving, {moving.shape}, got {value.shape}")
+    return []
+
+
+def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
+    if grads[1] is not None or grads[2] is not None:
+        raise ValueError("batch_norm: the batch's mean and variance have no gradient")
+    x, gamma, beta = node.inputs
+    mean, variance = node.outputs[1:]
+    dx, dgamma, dbeta = apply(
+        BATCH_NORM_BACKWARD, [grads[0], x, gamma, mean, variance], {"epsilon": node.attributes["epsilon"]}
+    )
+    return [dx, None if gamma is None else dgamma, None if beta is None else dbeta]
+
+
+def _inference_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[Any]:
+    if needs[3] or needs[4]:
+        raise ValueError("batch_norm_inference: the moving mean and variance have no gradient")
+    x, gamma, _, mean, variance = node.inputs
+    a: Attributes = {"epsilon": node.attributes["epsilon"]}
+    dx = dgamma = dbeta = None
+    if needs[0]:
+        dx = apply(BATCH_NORM_INFERENCE_BACKWARD_INPUT, [grads[0], gamma, variance], a)
+    if needs[1] or needs[2]:
+        dgamma, dbeta = apply(BATCH_NORM_BACKWARD_SCALE, [grads[0], x, mean, variance], a)
+    return [dx, dgamma, dbeta, None, None]
+
+
+BATCH_NORM = Op("batch_norm", _infer, _gradient, epilogues=_EPILOGUES, inplace=0)
+BATCH_NORM_BACKWARD = Op("batch_norm_backward", _backward_infer, inplace=0)
+BATCH_NORM_INFERENCE = Op(
+    "batch_norm_inference", _inference_infer, _inference_gradient, epilogues=_EPILOGUES, inplace=0
+)
 BATCH_NORM_INFERENCE_BACKWARD_INPUT = Op(
-    "batch_norm_inference_backward_input",
-    lambda specs, _: _checked("batch_norm_backward", specs, {1: "gamma", 2: "variance"}, {0: "dy"}),
+    "batch_norm_inference_backward_input", _inference_backward_input_infer, inplace=0
 )
-BATCH_NORM_BACKWARD_SCALE = Op(
-    "batch_norm_backward_scale",
-    lambda specs, _: [
-        Spec(s.shape[-1:])
-        for s in _checked("batch_norm_backward", specs, {2: "mean", 3: "variance"}, {0: "dy", 1: "x"})
-    ],
-)
+BATCH_NORM_BACKWARD_SCALE = Op("batch_norm_backward_scale", _backward_scale_infer)
 MOVING_AVERAGE_UPDATE = Op("moving_average_update", _moving_infer, updates=(0,))
+
+
+def _epsilon(op: str, epsilon: float) -> Attributes:
+    if not (math.isfinite(epsilon) and epsilon >= 0):
+        raise ValueError(f"{op}: epsilon must be a number of at least 0, got {epsilon!r}")
+    return {"epsilon": float(epsilon)}
+
+
+def _given(op: str, **tensors: Tensor | None) -> None:
+    """The engine lets gamma and beta be missing, nothing else."""
+    for name, tensor in tensors.items():
+        if tensor is None:
+            raise ValueError(f"{op}: {name} is missing")
 
 
 def batch_norm(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, *, epsilon: float = 1e-3
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes each channel by the mean and variance of the batch, as in training.
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta, with this batch's moments of each channel.
 
     Args:
-        x: (N, ..., C).
-        gamma, beta: scale and offset (C,), or None for 1 and 0.
-        epsilon: added to the variance.
+        x: (..., C), at least two dimensions.
+        gamma: (C,), or None for 1.
+        beta: (C,), or None for 0.
+        epsilon: keeps the square root away from 0.
 
     Returns:
-        y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, (N, ..., C); mean (C,); biased variance (C,).
+        y (..., C), and the batch's mean and biased variance, (C,) each.
+
+    Raises:
+        ValueError: shapes that do not fit each other, a negative epsilon.
 
     Example:
         >>> y, mean, variance = batch_norm(np.array([[1.0], [3.0]]), epsilon=0.0)
-        >>> y.ravel().tolist(), float(mean[0]), float(variance[0])
-        ([-1.0, 1.0], 2.0, 1.0)
+        >>> y.ravel().tolist(), mean.tolist(), variance.tolist()
+        ([-1.0, 1.0], [2.0], [1.0])
+
+    Source: Ioffe and Szegedy, "Batch normalization" (2015), algorithm 1.
     """
-    return apply(BATCH_NORM, [x, gamma, beta], {"epsilon": float(epsilon)})
+    return apply(BATCH_NORM, [x, gamma, beta], _epsilon("batch_norm", epsilon))
 
 
 def batch_norm_backward(
-    dy: Tensor, x: Tensor, gamma: Tensor | None, mean: Tensor, variance: Tensor, *, epsilon: float = 1e-3
+    dy: Tensor,
+    x: Tensor,
+    gamma: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    epsilon: float = 1e-3,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `batch_norm`: dx (N, ..., C), dgamma (C,), dbeta (C,)."""
-    return apply(BATCH_NORM_BACKWARD, [dy, x, gamma, mean, variance], {"epsilon": float(epsilon)})
+    """Gradients of `batch_norm` from its input and the moments it gave: dx (..., C), dgamma (C,), dbeta (C,).
+
+    The moments depend on x, and dx takes that into account.
+
+    Example:
+        >>> x = np.array([[1.0], [3.0]])
+        >>> y, mean, variance = batch_norm(x)
+        >>> dx, dgamma, dbeta = batch_norm_backward(np.ones((2, 1)), x, None, mean, variance)
+        >>> dx.ravel().tolist(), dbeta.tolist()
+        ([0.0, 0.0], [2.0])
+    """
+    op = "batch_norm_backward"
+    _given(op, mean=mean, variance=variance)
+    return apply(BATCH_NORM_BACKWARD, [dy, x, gamma, mean, variance], _epsilon(op, epsilon))
 
 
 def batch_norm_inference(
-    x: Tensor, gamma: Tensor | None, beta: Tensor | None, mean: Tensor, variance: Tensor, *, epsilon: float = 1e-3
+    x: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    epsilon: float = 1e-3,
 ) -> Tensor:
-    """Normalizes each channel of x (N, ..., C) by a given mean and variance (C,), as in inference."""
-    return apply(BATCH_NORM_INFERENCE, [x, gamma, beta, mean, variance], {"epsilon": float(epsilon)})
+    """`batch_norm` with given mean and variance, (C,) each, such as the moving averages of training.
+
+    Example:
+        >>> batch_norm_inference(np.array([[5.0]]), None, None, [1.0], [4.0], epsilon=0.0)
+        array([[2.]], dtype=float32)
+    """
+    op = "batch_norm_inference"
+    _given(op, mean=mean, variance=variance)
+    return apply(BATCH_NORM_INFERENCE, [x, gamma, beta, mean, variance], _epsilon(op, epsilon))
 
 
-def moving_average_update(moving: Variable, value: Tensor, *, momentum: float) -> None:
-    """moving = momentum * moving + (1 - momentum) * value, in place."""
+def batch_norm_inference_backward(
+    dy: Tensor,
+    x: Tensor,
+    gamma: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    epsilon: float = 1e-3,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of `batch_norm_inference`, its moments constant: dx (..., C), dgamma (C,), dbeta (C,)."""
+    op = "batch_norm_inference_backward"
+    _given(op, mean=mean, variance=variance)
+    a = _epsilon(op, epsilon)
+    dgamma, dbeta = apply(BATCH_NORM_BACKWARD_SCALE, [dy, x, mean, variance], a)
+    return apply(BATCH_NORM_INFERENCE_BACKWARD_INPUT, [dy, gamma, variance], a), dgamma, dbeta
+
+
+def moving_average_update(moving: Tensor, value: Tensor, *, momentum: float = 0.99) -> None:
+    """moving = momentum * moving + (1 - momentum) * value, in place.
+
+    Args:
+        moving: a Variable, or a C-contiguous float32 array, which is changed.
+        value: what to move towards, of the same shape.
+        momentum: in [0, 1]; the nearer to 1, the slower.
+
+    Raises:
+        TypeError: `moving` cannot be changed in place.
+        ValueError: shapes differ, momentum out of range.
+
+    Example:
+        >>> moving = np.zeros(1, np.float32)
+        >>> moving_average_update(moving, [2.0], momentum=0.75)
+        >>> moving
+        array([0.5], dtype=float32)
+    """
+    op = "moving_average_update"
+    if not 0.0 <= momentum <= 1.0:
+        raise ValueError(f"{op}: momentum must lie in [0, 1], got {momentum!r}")
+    changeable = isinstance(moving, np.ndarray) and moving.dtype == np.float32 and moving.flags.carray
+    if not (isinstance(moving, (Variable, Value)) or changeable):
+        what = getattr(moving, "dtype", type(moving).__name__)
+        raise TypeError(
+            f"{op}: moving must be a Variable or a writable C-contiguous float32 array, got {what}"
+        )
     apply(MOVING_AVERAGE_UPDATE, [moving, value], {"momentum": float(momentum)})
