@@ -73,6 +73,11 @@ register(silu, "swish")
 register(hard_silu, "hard_swish")
 
 
+def names() -> list[str]:
+    """All names that `get` knows."""
+    return list(_ACTIVATIONS)
+
+
 def get(activation: Any) -> Activation:
     """The function that is meant.
 
@@ -91,7 +96,7 @@ def get(activation: Any) -> Activation:
         return linear
     if isinstance(activation, str):
         if activation not in _ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(sorted(_ACTIVATIONS))}")
+            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(sorted(names()))}")
         return _ACTIVATIONS[activation]
     if callable(activation):
         return activation
