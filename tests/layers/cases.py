@@ -16,10 +16,18 @@ IMAGE = (3, 7, 6, 4)
 # class name, arguments, shapes of the inputs (more than one: the layer takes a list)
 CASES: list[tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]] = [
     ("Conv2D", {"filters": 5, "kernel_size": 3}, (IMAGE,)),
-    ("Conv2D", {"filters": 5, "kernel_size": (2, 3), "strides": 2, "padding": "same", "activation": "relu"}, (IMAGE,)),
+    (
+        "Conv2D",
+        {"filters": 5, "kernel_size": (2, 3), "strides": 2, "padding": "same", "activation": "relu"},
+        (IMAGE,),
+    ),
     ("Conv2D", {"filters": 6, "kernel_size": 2, "dilation_rate": 2, "use_bias": False}, (IMAGE,)),
     ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same"}, (IMAGE,)),
-    ("DepthwiseConv2D", {"kernel_size": 3, "strides": 2, "depth_multiplier": 2, "activation": "relu"}, (IMAGE,)),
+    (
+        "DepthwiseConv2D",
+        {"kernel_size": 3, "strides": 2, "depth_multiplier": 2, "activation": "relu"},
+        (IMAGE,),
+    ),
     ("SeparableConv2D", {"filters": 5, "kernel_size": 3, "depth_multiplier": 2}, (IMAGE,)),
     ("Conv2DTranspose", {"filters": 5, "kernel_size": 3, "strides": 2}, (IMAGE,)),
     ("Conv2DTranspose", {"filters": 5, "kernel_size": 4, "strides": 2, "padding": "same"}, (IMAGE,)),
