@@ -14,7 +14,8 @@ class BatchNormalization(Layer):
 
     y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. In training, mean and (biased) variance are
     those of the batch, over all axes but the last, and the moving averages follow:
-    moving = momentum * moving + (1 - momentum) * batch. Otherwise, and if `trainable` is False, the moving averages are used.
+    moving = momentum * moving + (1 - momentum) * batch. Otherwise, and if `trainable` is False, the moving
+    averages are used.
 
     Input (N, ..., C), output the same; weights `gamma`, `beta`, `moving_mean`, `moving_variance`, each (C,).
 
