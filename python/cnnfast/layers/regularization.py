@@ -19,8 +19,8 @@ class Dropout(Layer):
 
     Args:
         rate: share of the values that are dropped, in [0, 1].
-        noise_shape: shape of the mask: 1 where values along a dimension drop together, None for the input's own
-            size. Default: each value on its own.
+        noise_shape: shape of the mask: 1 where values along a dimension drop together, None for the input's
+            own size. Default: each value on its own.
         seed: on arrays, layers with the same seed drop the same places call by call; within a model, step by
             step, and what changes from step to step follows from `utils.set_random_seed`. Default: each
             layer drops places of its own.
