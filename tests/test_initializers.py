@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cnnfast import initializers, random
 
 SHAPE = (3, 3, 40, 60)  # 21,600 numbers: a sample mean lies within 5 / sqrt(21600) = 3.4 % of a deviation
@@ -77,7 +78,14 @@ def test_constants_fill():
 
 
 def test_a_seed_gives_the_same_values_at_each_call_and_none_does_not():
-    for name in ("GlorotUniform", "HeNormal", "RandomNormal", "RandomUniform", "TruncatedNormal", "Orthogonal"):
+    for name in (
+        "GlorotUniform",
+        "HeNormal",
+        "RandomNormal",
+        "RandomUniform",
+        "TruncatedNormal",
+        "Orthogonal",
+    ):
         cls = getattr(initializers, name)
         seeded, free = cls(seed=5), cls()
         assert np.array_equal(seeded((4, 5)), seeded((4, 5)))
@@ -95,7 +103,28 @@ def test_unseeded_initializers_follow_the_process_wide_seed():
 
 @pytest.mark.parametrize(
     "name",
-    ["zeros", "ones", "constant", "random_normal", "random_uniform", "truncated_normal", "variance_scaling", "orthogonal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "zero", "one", "normal", "uniform", "HeNormal", "Zeros"],
+    [
+        "zeros",
+        "ones",
+        "constant",
+        "random_normal",
+        "random_uniform",
+        "truncated_normal",
+        "variance_scaling",
+        "orthogonal",
+        "glorot_uniform",
+        "glorot_normal",
+        "he_uniform",
+        "he_normal",
+        "lecun_uniform",
+        "lecun_normal",
+        "zero",
+        "one",
+        "normal",
+        "uniform",
+        "HeNormal",
+        "Zeros",
+    ],
 )
 def test_every_name_gives_an_initializer_that_json_can_hold(name):
     made = initializers.get(name)
@@ -107,7 +136,9 @@ def test_every_name_gives_an_initializer_that_json_can_hold(name):
 
 def test_a_function_is_an_initializer_and_its_result_is_checked():
     assert initializers.get(lambda shape: np.full(shape, 2))((2,)).tolist() == [2, 2]
-    with pytest.raises(ValueError, match=r"expected to give numbers of shape \(2,\), got float64 of shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"expected to give numbers of shape \(2,\), got float64 of shape \(3,\)"
+    ):
         initializers.get(lambda shape: np.zeros(3))((2,))
     with pytest.raises(ValueError, match="not registered"):
         initializers.serialize(initializers.get(lambda shape: np.zeros(shape)))

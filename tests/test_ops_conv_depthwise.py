@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cnnfast import ops
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
 from cnnfast.graph.values import Graph, Spec
-
 from tests.oracle import conv as conv_oracle
 from tests.oracle import depthwise as oracle
 from tests.tolerance import assert_sum_close

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cnnfast import ops
 
+from cnnfast import ops
 from tests.oracle import conv as conv_oracle
 from tests.oracle import conv_transpose as oracle
 from tests.tolerance import assert_sum_close
@@ -46,7 +46,7 @@ def test_conv2d_transpose_agrees_with_the_oracle_on_every_isa(rng, isa, case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_conv2d_transpose_gradients_are_the_convolution_and_its_weight_gradient(rng, case):
-    x, w, b, options, size, cut = _case(rng, case)
+    x, w, _, options, size, cut = _case(rng, case)
     dy = rng.standard_normal((2, *size, w.shape[2])).astype(np.float32)
     dx, dw, db = ops.conv2d_transpose_backward(dy, x, w, **options)
     strides, dilation = options["strides"], options["dilation"]
@@ -68,7 +68,12 @@ def test_conv2d_transpose_gradients_are_the_convolution_and_its_weight_gradient(
 def test_conv2d_transpose_takes_any_size_that_the_convolution_takes_back(rng):
     w = rng.standard_normal((3, 3, 2, 1)).astype(np.float32)
     for size in (7, 8):
-        assert ops.conv2d_transpose(np.ones((1, 3, 3, 1)), w, strides=2, output_size=size).shape == (1, size, size, 2)
+        assert ops.conv2d_transpose(np.ones((1, 3, 3, 1)), w, strides=2, output_size=size).shape == (
+            1,
+            size,
+            size,
+            2,
+        )
     with pytest.raises(ValueError, match="3 rows cannot become 9"):
         ops.conv2d_transpose(np.ones((1, 3, 3, 1)), w, strides=2, output_size=9)
 

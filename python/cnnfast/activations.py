@@ -24,12 +24,12 @@ def selu(x: Any) -> Any:
 
 
 def hard_sigmoid(x: Any) -> Any:
-    """min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines (Howard et al., "Searching for MobileNetV3", 2019)."""
+    """min(max(x + 3, 0), 6) / 6: a sigmoid of straight lines (Howard et al., 2019, section 5.2)."""
     return ops.scale(relu6(ops.scale(x, 1.0, 3.0)), 1 / 6)
 
 
 def hard_silu(x: Any) -> Any:
-    """x * hard_sigmoid(x) (Howard et al., "Searching for MobileNetV3", 2019)."""
+    """x * hard_sigmoid(x) (Howard et al., "Searching for MobileNetV3", 2019, section 5.2)."""
     return ops.multiply(x, hard_sigmoid(x))
 
 
@@ -66,11 +66,17 @@ def register(function: Activation, *names: str) -> Activation:
 
 
 for _function in (
-    elu, gelu, hard_sigmoid, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, sigmoid, softmax, softplus, tanh,
+    elu, gelu, hard_sigmoid, leaky_relu, linear, log_sigmoid, mish,
+    relu, relu6, selu, sigmoid, softmax, softplus, tanh,
 ):  # fmt: skip
     register(_function)
 register(silu, "swish")
 register(hard_silu, "hard_swish")
+
+
+def names() -> list[str]:
+    """All names that `get` knows."""
+    return list(_ACTIVATIONS)
 
 
 def get(activation: Any) -> Activation:
@@ -91,7 +97,7 @@ def get(activation: Any) -> Activation:
         return linear
     if isinstance(activation, str):
         if activation not in _ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(sorted(_ACTIVATIONS))}")
+            raise ValueError(f"unknown activation {activation!r}; known: {', '.join(sorted(names()))}")
         return _ACTIVATIONS[activation]
     if callable(activation):
         return activation

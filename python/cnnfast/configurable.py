@@ -1,4 +1,4 @@
-"""Objects that JSON can describe: a class name from a closed registry and the arguments of the constructor."""
+"""Objects that JSON can describe: a class name from a closed registry and the constructor's arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T", bound="Configurable")
 
 
 class Configurable:
-    """Keeps the arguments of its constructor as attributes of the same names; equal if class and arguments are."""
+    """Keeps its constructor's arguments as attributes of the same names; equal if class and arguments are."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
@@ -23,7 +23,7 @@ class Configurable:
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.get_config() == self.get_config()  # type: ignore[attr-defined]
+        return type(other) is type(self) and other.get_config() == self.get_config()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self.get_config())))

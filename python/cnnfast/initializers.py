@@ -76,7 +76,7 @@ class Constant(Initializer):
 
 
 class _Random(Initializer):
-    """Base of what draws: a seed gives the same numbers at each call, None goes on with the process-wide generator."""
+    """Base of what draws: the same numbers at each call for a seed; None draws on, process-wide."""
 
     def __init__(self, seed: int | None):
         self.seed = None if seed is None else check_seed(type(self).__name__, seed)
@@ -153,8 +153,8 @@ class RandomUniform(_Random):
 def compute_fans(shape: Sequence[int]) -> tuple[float, float]:
     """(fan_in, fan_out) of a weight: how many inputs each output sums, and the reverse.
 
-    The last two dimensions are input and output channels, those before them the window: so for dense (in, out),
-    convolution (R, S, C, K) and depthwise (R, S, C, multiplier).
+    The last two dimensions are input and output channels, those before them the window: so for
+    dense (in, out), convolution (R, S, C, K) and depthwise (R, S, C, multiplier).
 
     Example:
         >>> compute_fans((3, 3, 16, 32))
@@ -199,8 +199,8 @@ class VarianceScaling(_Random):
             distribution = "truncated_normal"
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
-                "VarianceScaling: distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', "
-                f"got {distribution!r}"
+                "VarianceScaling: distribution must be 'truncated_normal', 'untruncated_normal' or "
+                f"'uniform', got {distribution!r}"
             )
         self.scale, self.mode, self.distribution = float(scale), mode, distribution
 
@@ -245,7 +245,7 @@ class HeUniform(VarianceScaling):
 
 @register
 class HeNormal(VarianceScaling):
-    """Truncated normal, variance 2 / fan_in: keeps the variance through layers with ReLU (He et al., 2015)."""
+    """Truncated normal, variance 2 / fan_in: keeps the variance through ReLU layers (He et al., 2015)."""
 
     def __init__(self, seed: int | None = None):
         super().__init__(2.0, "fan_in", "truncated_normal", seed)
@@ -286,7 +286,7 @@ class Orthogonal(_Random):
             raise ValueError(f"Orthogonal: a shape of at least 2 dimensions is needed, got {shape}")
         rows, cols = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(self._generator().standard_normal((max(rows, cols), min(rows, cols))))
-        # The signs of r's diagonal make the distribution uniform over the orthogonal matrices (Mezzadri, 2007).
+        # The signs of r's diagonal make the distribution uniform over orthogonal matrices (Mezzadri, 2007).
         q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
         q = q if rows >= cols else q.T
         return (self.gain * q).reshape(shape).astype(np.float32)
@@ -316,8 +316,8 @@ def get(initializer: Any) -> Any:
     """The initializer that is meant.
 
     Args:
-        initializer: a name ("he_normal" or "HeNormal"), an object, a class, a description as `serialize` gives, a
-            function of a shape, or None.
+        initializer: a name ("he_normal" or "HeNormal"), an object, a class, a description as `serialize`
+            gives, a function of a shape, or None.
 
     Returns:
         An `Initializer`, or None for None.
@@ -340,7 +340,9 @@ def get(initializer: Any) -> Any:
         return initializer()
     if callable(initializer):
         return _FromFunction(initializer)
-    raise TypeError(f"initializer: expected a name, an Initializer or a function of a shape, got {initializer!r}")
+    raise TypeError(
+        f"initializer: expected a name, an Initializer or a function of a shape, got {initializer!r}"
+    )
 
 
 def serialize(initializer: Initializer) -> dict[str, Any]:

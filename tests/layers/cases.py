@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from cnnfast.graph.differentiate import differentiate
+from cnnfast.graph.program import Program
+from cnnfast.graph.values import Graph, Spec
+from cnnfast.layers import Layer
+
 IMAGE = (3, 7, 6, 4)
 
 # class name, arguments, shapes of the inputs (more than one: the layer takes a list)
 CASES: list[tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]] = [
     ("Conv2D", {"filters": 5, "kernel_size": 3}, (IMAGE,)),
-    ("Conv2D", {"filters": 5, "kernel_size": (2, 3), "strides": 2, "padding": "same", "activation": "relu"}, (IMAGE,)),
+    (
+        "Conv2D",
+        {"filters": 5, "kernel_size": (2, 3), "strides": 2, "padding": "same", "activation": "relu"},
+        (IMAGE,),
+    ),
     ("Conv2D", {"filters": 6, "kernel_size": 2, "dilation_rate": 2, "use_bias": False}, (IMAGE,)),
     ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same"}, (IMAGE,)),
-    ("DepthwiseConv2D", {"kernel_size": 3, "strides": 2, "depth_multiplier": 2, "activation": "relu"}, (IMAGE,)),
+    (
+        "DepthwiseConv2D",
+        {"kernel_size": 3, "strides": 2, "depth_multiplier": 2, "activation": "relu"},
+        (IMAGE,),
+    ),
     ("SeparableConv2D", {"filters": 5, "kernel_size": 3, "depth_multiplier": 2}, (IMAGE,)),
     ("Conv2DTranspose", {"filters": 5, "kernel_size": 3, "strides": 2}, (IMAGE,)),
     ("Conv2DTranspose", {"filters": 5, "kernel_size": 4, "strides": 2, "padding": "same"}, (IMAGE,)),
@@ -45,7 +60,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]] = [
     ("Activation", {"activation": "softmax"}, (IMAGE,)),
     ("ReLU", {}, (IMAGE,)),
     ("ReLU", {"max_value": 6.0}, (IMAGE,)),
-    ("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.5}, (IMAGE,)),
+    ("ReLU", {"max_value": 1.0, "negative_slope": 0.1}, (IMAGE,)),
     ("LeakyReLU", {}, (IMAGE,)),
     ("ELU", {"alpha": 0.7}, (IMAGE,)),
     ("Softmax", {}, (IMAGE,)),
@@ -69,3 +84,15 @@ CASES: list[tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]] = [
 def case_id(case: Any) -> str:
     name, arguments, _ = case
     return f"{name}({', '.join(f'{k}={v}' for k, v in arguments.items())})"
+
+
+def gradients(layer: Layer, x: Any, dy: np.ndarray, training: bool = False) -> list[np.ndarray]:
+    """Gradients of sum(y * dy) by the inputs and by the trainable weights, from a compiled Program."""
+    xs = x if isinstance(x, list) else [x]
+    graph = Graph(training=training)
+    feeds = [graph.input(Spec(v.shape)) for v in (*xs, dy)]
+    y = layer(feeds[:-1] if isinstance(x, list) else feeds[0])
+    wanted = [*feeds[:-1], *(graph.variable(w) for w in layer.trainable_weights)]
+    found = differentiate(graph, [(y, feeds[-1])], wanted)
+    assert all(g is not None for g in found)
+    return Program(graph, feeds, [g for g in found if g is not None]).run([*xs, dy])[1]

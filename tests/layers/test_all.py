@@ -1,16 +1,16 @@
-"""What holds of every layer: eager and symbolic shapes agree, configurations come back, hostile files do not get in."""
+"""What holds of every layer: shapes agree, configurations come back, hostile ones do not."""
 
 from __future__ import annotations
 
 import json
 
-import cnnfast
 import numpy as np
 import pytest
+
+import cnnfast
 from cnnfast import layers, ops
 from cnnfast.layers import base
-
-from tests.layers.cases import CASES, case_id
+from tests.layers.cases import CASES, case_id, gradients
 
 
 def _make(case):
@@ -56,6 +56,32 @@ def test_every_layer_comes_back_from_its_configuration(rng, case):
     assert np.array_equal(again(x), y)
 
 
+LINEAR = {
+    "Add", "Average", "AveragePooling2D", "Concatenate", "Conv2D", "Conv2DTranspose", "Cropping2D", "Dense",
+    "DepthwiseConv2D", "Flatten", "GlobalAveragePooling2D", "Reshape", "SeparableConv2D", "Subtract",
+    "UpSampling2D", "ZeroPadding2D",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c[0] in LINEAR and "activation" not in c[1]], ids=case_id
+)
+def test_gradients_of_linear_layers_are_their_differences(rng, case):
+    """sum(dx * d) = sum(dy * (f(x + d) - f(x))), exactly but for rounding, however large d is."""
+    layer, shape = _make(case)
+    x, d = _numbers(rng, shape), _numbers(rng, shape)
+    moved = [a + b for a, b in zip(x, d, strict=True)] if isinstance(x, list) else x + d
+    difference = layer(moved).astype(float) - layer(x)
+    dy = rng.standard_normal(difference.shape).astype(np.float32)
+    count = len(shape) if isinstance(shape, list) else 1
+    found = gradients(layer, x, dy)[:count]
+    parts = [np.sum(a.astype(float) * b) for a, b in zip(found, d if count > 1 else [d], strict=True)]
+    # 2 u an element, as the outputs are rounded; errors of many elements add up like their root
+    assert abs(sum(parts) - np.sum(dy * difference)) <= 1e-5 * np.sqrt(np.sum(dy.astype(float) ** 2)) * (
+        np.abs(difference).max() + 1
+    )
+
+
 def test_every_public_layer_is_registered_and_tried():
     public = {
         getattr(layers, n)
@@ -98,7 +124,10 @@ HOSTILE = [
     ({"class_name": "Dense", "config": {"units": 3, "activation": print}}, "plain values only"),
     ({"class_name": "Dense", "config": {"units": 3, 4: 5}}, "4"),
     (
-        {"class_name": "Dense", "config": {"units": 3, "kernel_initializer": {"class_name": "Popen", "config": {}}}},
+        {
+            "class_name": "Dense",
+            "config": {"units": 3, "kernel_initializer": {"class_name": "Popen", "config": {}}},
+        },
         "unknown initializer 'Popen'",
     ),
     ({"class_name": "Conv2D", "config": {"filters": 3, "kernel_size": [3, "3"]}}, "kernel_size"),

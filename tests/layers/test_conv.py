@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from cnnfast import initializers, layers, ops
 
+from cnnfast import initializers, layers, ops
 from tests.oracle import conv as oracle
 from tests.oracle import depthwise as depthwise_oracle
 from tests.tolerance import assert_sum_close
@@ -22,7 +22,9 @@ def _with_random_weights(rng, layer, x):
 
 def test_conv2d_layer_computes_the_convolution_its_arguments_describe(rng):
     x = rng.standard_normal((2, 9, 8, 6)).astype(np.float32)
-    layer = layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", dilation_rate=(1, 2), groups=2, activation="relu")
+    layer = layers.Conv2D(
+        4, (3, 2), strides=(2, 1), padding="same", dilation_rate=(1, 2), groups=2, activation="relu"
+    )
     w, b = _with_random_weights(rng, layer, x).get_weights()
     assert w.shape == (3, 2, 3, 4) and b.shape == (4,)
     pads = oracle.same_pads((9, 8), (3, 2), (2, 1), (1, 2))
@@ -63,7 +65,9 @@ def test_a_convolution_without_bias_has_one_weight(rng):
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(("kernel", "stride", "dilation"), [*itertools.product((1, 2, 3, 5), (1, 2, 3), (1, 2))])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [*itertools.product((1, 2, 3, 5), (1, 2, 3), (1, 2))]
+)
 def test_output_shapes_follow_keras_formulas(padding, kernel, stride, dilation):
     span = (kernel - 1) * dilation + 1
     options = {"strides": stride, "padding": padding, "dilation_rate": dilation}
@@ -97,19 +101,39 @@ def test_rows_and_columns_may_be_unknown(cls):
         (lambda: layers.Conv2D(0, 3), ValueError, "filters must be at least 1, got 0"),
         (lambda: layers.Conv2D(2.5, 3), TypeError, "filters must be an integer, got 2.5"),
         (lambda: layers.Conv2D(4, 0), ValueError, "kernel_size must be at least 1, got 0"),
-        (lambda: layers.Conv2D(4, (3, 3, 3)), TypeError, r"kernel_size must be an integer or two, got \(3, 3, 3\)"),
+        (
+            lambda: layers.Conv2D(4, (3, 3, 3)),
+            TypeError,
+            r"kernel_size must be an integer or two, got \(3, 3, 3\)",
+        ),
         (lambda: layers.Conv2D(4, 3, strides=0), ValueError, "strides must be at least 1, got 0"),
         (lambda: layers.Conv2D(4, 3, padding="full"), ValueError, "'full'"),
-        (lambda: layers.Conv2D(4, 3, data_format="channels_first"), ValueError, "data_format.*'channels_first'"),
-        (lambda: layers.Conv2D(4, 3, kernel_constraint="max_norm"), ValueError, "kernel_constraint is not supported"),
+        (
+            lambda: layers.Conv2D(4, 3, data_format="channels_first"),
+            ValueError,
+            "data_format.*'channels_first'",
+        ),
+        (
+            lambda: layers.Conv2D(4, 3, kernel_constraint="max_norm"),
+            ValueError,
+            "kernel_constraint is not supported",
+        ),
         (lambda: layers.Conv2D(5, 3, groups=2), ValueError, "filters=5 cannot be split into groups=2"),
         (lambda: layers.Conv2D(4, 3, activation="rellu"), ValueError, "unknown activation 'rellu'"),
         (lambda: layers.Conv2D(4, 3, filter=3), TypeError, "filter"),
         (lambda: layers.Conv2D(4, 3, dtype="float16"), ValueError, "float16"),
-        (lambda: layers.Conv2D(4, 3)(np.ones((2, 5))), ValueError, r"expects \(N,H,W,C\), got shape \(None, 5\)"),
+        (
+            lambda: layers.Conv2D(4, 3)(np.ones((2, 5))),
+            ValueError,
+            r"expects \(N,H,W,C\), got shape \(None, 5\)",
+        ),
         (lambda: layers.Conv2D(4, 3)(np.ones((1, 2, 5, 1))), ValueError, "window of 3 rows does not fit"),
         (lambda: layers.Conv2D(4, 3)(layers.Input((8, 8, None))), ValueError, "needs the last dimension"),
-        (lambda: layers.Conv2D(4, 3, groups=2)(np.ones((1, 5, 5, 3))), ValueError, "3 input channels.*groups=2"),
+        (
+            lambda: layers.Conv2D(4, 3, groups=2)(np.ones((1, 5, 5, 3))),
+            ValueError,
+            "3 input channels.*groups=2",
+        ),
         (lambda: layers.Conv2D(4, 3)(np.array([[["a"]]])), TypeError, "real numbers"),
         (lambda: layers.Conv2D(4, 3)(np.ones((0, 5, 5, 3))), ValueError, "size 0"),
     ],

@@ -41,7 +41,10 @@ def test_merging_layers_do_what_numpy_does(rng):
 
 
 def test_a_channel_scale_multiplies_an_image(rng):
-    x, s = rng.standard_normal((2, 4, 5, 6)).astype(np.float32), rng.standard_normal((2, 1, 1, 6)).astype(np.float32)
+    x, s = (
+        rng.standard_normal((2, 4, 5, 6)).astype(np.float32),
+        rng.standard_normal((2, 1, 1, 6)).astype(np.float32),
+    )
     assert np.array_equal(layers.Multiply()([x, s]), x * s)
 
 
@@ -64,7 +67,9 @@ def test_shape_layers_do_what_numpy_does(rng):
     x = rng.standard_normal((2, 4, 5, 3)).astype(np.float32)
     assert np.array_equal(layers.Flatten()(x), x.reshape(2, -1))
     assert np.array_equal(layers.Reshape((5, -1))(x), x.reshape(2, 5, 12))
-    assert np.array_equal(layers.ZeroPadding2D(((1, 2), (0, 3)))(x), np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0))))
+    assert np.array_equal(
+        layers.ZeroPadding2D(((1, 2), (0, 3)))(x), np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)))
+    )
     assert np.array_equal(layers.ZeroPadding2D(2)(x), np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))))
     assert np.array_equal(layers.Cropping2D(((1, 2), (0, 3)))(x), x[:, 1:2, :2])
     assert np.array_equal(layers.UpSampling2D((3, 2))(x), x.repeat(3, 1).repeat(2, 2))
@@ -86,6 +91,7 @@ def test_shape_layers_do_what_numpy_does(rng):
         (lambda: layers.Rescaling("big"), TypeError, "scale must be a number, got 'big'"),
         (lambda: layers.Softmax(axis=1), ValueError, "axis=-1"),
         (lambda: layers.ReLU(max_value=-1.0), ValueError, "max_value"),
+        (lambda: layers.ReLU(threshold=0.5), ValueError, "threshold is not supported, got threshold=0.5"),
     ],
 )
 def test_bad_shapes_and_arguments_are_named(make, error, message):
@@ -102,20 +108,47 @@ def test_rescaling_takes_bytes_and_channels():
     assert np.allclose(layers.Rescaling(2.0, offset)(x), x * 2.0 + offset, atol=1e-6)
 
 
-# Values at which the branches of the functions differ, and the functions in NumPy.
+# Where the branches of the functions differ.
 POINTS = np.array([-30.0, -3.0, -1.0, -0.25, -0.0, 0.0, 0.25, 0.5, 1.0, 3.0, 7.0, 30.0])
 
 
-def test_relu_has_slope_limit_and_threshold():
+def test_relu_has_slope_and_limit():
     x = POINTS[None]
     assert np.array_equal(layers.ReLU()(x), np.maximum(x, 0))
     assert np.array_equal(layers.ReLU(max_value=6.0)(x), np.clip(x, 0, 6))
-    assert np.array_equal(layers.ReLU(max_value=2.0)(x), np.clip(x, 0, 2))
     assert np.allclose(layers.ReLU(negative_slope=0.1)(x), np.where(x > 0, x, 0.1 * x))
     assert np.allclose(layers.LeakyReLU()(x), np.where(x > 0, x, 0.3 * x))
-    exact = np.where(x >= 2, x, np.where(x >= 0.5, x, 0.1 * (x - 0.5)))
-    exact = np.minimum(exact, 2.0)
-    assert np.allclose(layers.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.5)(x), exact)
+    for slope in (0.0, 0.1):
+        exact = np.minimum(np.where(x > 0, x, slope * x), 2.0)
+        # The limit is taken as 2 - relu(2 - y): rounding relative to the larger of 2 and |y|
+        error = layers.ReLU(max_value=2.0, negative_slope=slope)(x) - exact
+        assert (np.abs(error) <= 2**-23 * np.maximum(2, np.abs(exact))).all()
+
+
+# The composed ones; those of the engine are tested with the ops.
+FORMULAS = {
+    "selu": lambda x: (
+        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+    ),
+    "hard_sigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
+    "hard_silu": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    "log_sigmoid": lambda x: -np.logaddexp(-x, 0),
+    "linear": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_composed_activations_follow_their_formulas(name):
+    assert np.allclose(activations.get(name)(POINTS), FORMULAS[name](POINTS), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(activations.names()))
+def test_every_activation_name_makes_a_layer_that_comes_back(name):
+    layer = layers.deserialize(layers.serialize(layers.Activation(name)))
+    assert layer.activation is activations.get(name)
+    assert layer(POINTS[None]).shape == (1, len(POINTS))
 
 
 def test_activations_are_names_or_functions_of_ops():

@@ -58,14 +58,20 @@ def test_scale_and_center_can_be_left_out(rng):
         assert np.allclose(layer(x, training=True), _normalized(x, x.mean(0), x.var(0), 1e-3), atol=CLOSE)
         names = [w.name.split("/")[1] for w in layer.trainable_weights]
         assert names == ["gamma"] * scale + ["beta"] * center
-        assert [w.name.split("/")[1] for w in layer.non_trainable_weights] == ["moving_mean", "moving_variance"]
+        assert [w.name.split("/")[1] for w in layer.non_trainable_weights] == [
+            "moving_mean",
+            "moving_variance",
+        ]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: layers.BatchNormalization(axis=1)(np.ones((2, 4, 4, 3))), "axis=1"),
-        (lambda: layers.BatchNormalization(momentum=1.5), "momentum must be a finite number from 0 to 1, got 1.5"),
+        (
+            lambda: layers.BatchNormalization(momentum=1.5),
+            "momentum must be a finite number from 0 to 1, got 1.5",
+        ),
         (lambda: layers.BatchNormalization(epsilon=-1), "epsilon"),
         (lambda: layers.BatchNormalization(renorm=True), "renorm is not supported"),
         (lambda: layers.BatchNormalization(beta_constraint="max_norm"), "beta_constraint"),

@@ -34,7 +34,9 @@ def test_dropout_follows_the_process_wide_seed_and_differs_from_call_to_call():
     random.set_seed(1)
     assert np.array_equal(layer(x, training=True), first)
     random.set_seed(1)
-    assert not np.array_equal(layers.Dropout(0.5, seed=9)(x, training=True), layers.Dropout(0.5, seed=8)(x, training=True))
+    assert not np.array_equal(
+        layers.Dropout(0.5, seed=9)(x, training=True), layers.Dropout(0.5, seed=8)(x, training=True)
+    )
 
 
 def test_noise_shape_drops_whole_rows_or_channels():

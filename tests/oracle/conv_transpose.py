@@ -1,4 +1,4 @@
-"""Transposed convolution in plain float64 NumPy: every input pixel stamps its weighted window onto the output."""
+"""Transposed convolution in plain float64 NumPy: every input pixel stamps its window onto the output."""
 
 from __future__ import annotations
 

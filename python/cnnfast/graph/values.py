@@ -164,7 +164,7 @@ class Graph:
         return self._variables[id(variable)]
 
     def constant(self, array: np.ndarray) -> Value:
-        return Value(Spec(array.shape, array.dtype.name), graph=self, constant=np.ascontiguousarray(array))
+        return Value(Spec(array.shape, array.dtype.name), graph=self, constant=np.asarray(array, order="C"))
 
     def next_salt(self) -> int:
         """A number for each random op of the graph, the same whenever the same graph is built."""

@@ -100,8 +100,8 @@ class ELU(Layer):
         >>> ELU()(np.array([[-1000.0, 2.0]])).tolist()
         [[-1.0, 2.0]]
 
-    Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear
-    units" (2016).
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential
+    linear units" (2016).
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def arguments_of(layer: Layer) -> dict[str, Any]:
-    """The arguments of a layer's constructor that it keeps as attributes of the same names, as JSON can hold them."""
+    """The constructor's arguments that a layer keeps as attributes of the same names, as JSON holds them."""
     return {
         name: _plain(layer, name, getattr(layer, name))
         for name, parameter in inspect.signature(type(layer)).parameters.items()
@@ -71,7 +71,9 @@ def number(layer: Layer, name: str, value: Any, low: float = -np.inf, high: floa
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{type(layer).__name__}: {name} must be a number, got {value!r}")
     if not (np.isfinite(value) and low <= value <= high):
-        limits = "finite" if low == -np.inf and high == np.inf else f"a finite number from {low:g} to {high:g}"
+        limits = (
+            "finite" if low == -np.inf and high == np.inf else f"a finite number from {low:g} to {high:g}"
+        )
         raise ValueError(f"{type(layer).__name__}: {name} must be {limits}, got {value!r}")
     return float(value)
 
@@ -94,14 +96,17 @@ def sides(layer: Layer, name: str, value: Any) -> tuple[tuple[int, int], tuple[i
     operation = f"{type(layer).__name__}, {name}"
     if isinstance(value, str):
         raise TypeError(f"{operation}: expected integers, got {value!r}")
-    top, bottom, left, right = normal_padding(operation, value)
-    return (int(top), int(bottom)), (int(left), int(right))
+    numbers = normal_padding(operation, value)
+    assert isinstance(numbers, list)
+    return (numbers[0], numbers[1]), (numbers[2], numbers[3])
 
 
 def images(layer: Layer, input_shape: Any) -> tuple[int | None, ...]:
     """`input_shape`, which must be (N, H, W, C)."""
     if len(input_shape) != 4:
-        raise ValueError(f"{layer.name}: {type(layer).__name__} expects (N,H,W,C), got shape {tuple(input_shape)}")
+        raise ValueError(
+            f"{layer.name}: {type(layer).__name__} expects (N,H,W,C), got shape {tuple(input_shape)}"
+        )
     return tuple(input_shape)
 
 
@@ -109,7 +114,7 @@ def last_dimension(layer: Layer, input_shape: Any) -> int:
     """Channels or features: the last dimension, which must be known before there can be weights."""
     if len(input_shape) < 2 or input_shape[-1] is None:
         raise ValueError(
-            f"{layer.name}: {type(layer).__name__} needs the last dimension of its input to create its weights, "
-            f"got shape {tuple(input_shape)}"
+            f"{layer.name}: {type(layer).__name__} needs the last dimension of its input to create its "
+            f"weights, got shape {tuple(input_shape)}"
         )
     return int(input_shape[-1])

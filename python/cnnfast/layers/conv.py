@@ -11,7 +11,7 @@ from cnnfast.ops.window import IntPair, normal_padding
 
 
 class _Conv(Layer):
-    """What all convolution layers share: the geometry of the window, bias, activation and penalty on the output."""
+    """What all convolution layers share: geometry of the window, bias, activation, penalty on the output."""
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class _Conv(Layer):
 class Conv2D(_Conv):
     """Two-dimensional convolution.
 
-    Input (N, H, W, C), output (N, P, Q, filters); weights `kernel` (R, S, C // groups, filters) and `bias` (filters,).
+    Input (N, H, W, C), output (N, P, Q, filters); weights `kernel` (R, S, C // groups, filters)
+    and `bias` (filters,).
 
     Args:
         filters: number of output channels K.
@@ -123,7 +124,9 @@ class Conv2D(_Conv):
     def build(self, input_shape: Any) -> None:
         channels = last_dimension(self, images(self, input_shape))
         if channels % self.groups:
-            raise ValueError(f"{self.name}: {channels} input channels cannot be split into groups={self.groups}")
+            raise ValueError(
+                f"{self.name}: {channels} input channels cannot be split into groups={self.groups}"
+            )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = self.add_weight(
             shape, self.kernel_initializer, name="kernel", regularizer=self.kernel_regularizer
@@ -137,8 +140,8 @@ class Conv2D(_Conv):
 class DepthwiseConv2D(_Conv):
     """Filters each channel on its own.
 
-    Input (N, H, W, C), output (N, P, Q, C * depth_multiplier); weights `kernel` (R, S, C, depth_multiplier) and
-    `bias` (C * depth_multiplier,).
+    Input (N, H, W, C), output (N, P, Q, C * depth_multiplier); weights `kernel` (R, S, C, depth_multiplier)
+    and `bias` (C * depth_multiplier,).
 
     Args:
         kernel_size: rows and columns (R, S) of the window; one integer or two.
@@ -312,15 +315,15 @@ class SeparableConv2D(_Conv):
 class Conv2DTranspose(_Conv):
     """Transposed convolution: enlarges, with weights.
 
-    Input (N, H, W, C), output (N, P, Q, filters) with the sizes of `ops.conv2d_transpose`: P = H * stride for "same";
-    weights `kernel` (R, S, filters, C) and `bias` (filters,).
+    Input (N, H, W, C), output (N, P, Q, filters) with the sizes of `ops.conv2d_transpose`: P = H * stride for
+    "same"; weights `kernel` (R, S, filters, C) and `bias` (filters,).
 
     Args:
         filters: number of output channels K.
         kernel_size: rows and columns (R, S) of the window; one integer or two.
         strides: by which the image grows. Default 1.
         padding: "valid" (default), "same", or integers as in `ops.conv2d_transpose`.
-        output_padding: rows and columns added at the bottom and right, smaller than the strides. Default None.
+        output_padding: rows and columns added at bottom and right, smaller than the strides. Default None.
         data_format: "channels_last", the only one.
         dilation_rate: distance between the window's elements. Default 1.
         activation: name or function of ops applied to the result. Default none.
@@ -370,7 +373,9 @@ class Conv2DTranspose(_Conv):
         channels_last(self, data_format)
         refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         self.filters = integer(self, "filters", filters)
-        self.output_padding = None if output_padding is None else pair(self, "output_padding", output_padding, 0)
+        self.output_padding = (
+            None if output_padding is None else pair(self, "output_padding", output_padding, 0)
+        )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
 

@@ -36,11 +36,13 @@ def serialize(layer: Layer) -> dict[str, Any]:
     """{"class_name", "config"} of a layer, as JSON can hold it.
 
     Raises:
-        ValueError: the layer's class is not registered, or an argument cannot be written (a nameless function).
+        ValueError: its class is not registered, or an argument (a nameless function) cannot be written.
     """
     name = LAYERS.name_of(type(layer))
     if name is None:
-        raise ValueError(f"layer {layer.name}: class {type(layer).__name__} is not registered; see layers.register")
+        raise ValueError(
+            f"layer {layer.name}: class {type(layer).__name__} is not registered; see layers.register"
+        )
     config = layer.get_config()
     _require_plain(config, f"layer {layer.name}")
     return {"class_name": name, "config": config}
@@ -50,11 +52,13 @@ def deserialize(description: Any) -> Layer:
     """The layer of a description, without its weights. Only registered classes are ever made.
 
     Raises:
-        ValueError: not a description, an unknown class, an argument that the class does not take or that is not plain
-            (None, bool, int, float, str, lists and dictionaries of those).
+        ValueError: not a description, an unknown class, an argument that the class does not take or that is
+            not plain (None, bool, int, float, str, lists and dictionaries of those).
     """
     if not isinstance(description, dict) or not isinstance(description.get("config"), dict):
-        raise ValueError(f"layer: expected {{'class_name': ..., 'config': {{...}}}}, got {_short(description)}")
+        raise ValueError(
+            f"layer: expected {{'class_name': ..., 'config': {{...}}}}, got {_short(description)}"
+        )
     cls = LAYERS.find(description.get("class_name"))
     config = description["config"]
     _require_plain(config, f"layer {cls.__name__}")
@@ -73,7 +77,9 @@ def _require_plain(value: Any, where: str, depth: int = 0) -> None:
         for item in value:
             _require_plain(item, where, depth + 1)
     elif not (value is None or isinstance(value, (bool, int, float, str))):
-        raise ValueError(f"{where}: config may hold plain values only, got {type(value).__name__} {_short(value)}")
+        raise ValueError(
+            f"{where}: config may hold plain values only, got {type(value).__name__} {_short(value)}"
+        )
 
 
 def _short(value: Any) -> str:

@@ -12,9 +12,10 @@ from cnnfast.layers.base import Layer
 class BatchNormalization(Layer):
     """Gives each channel mean 0 and variance 1, then scales and shifts it.
 
-    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. In training, mean and (biased) variance are those of the
-    batch, over all axes but the last, and the moving averages follow: moving = momentum * moving + (1 - momentum) *
-    batch. Otherwise, and if `trainable` is False, the moving averages are used.
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. In training, mean and (biased) variance are
+    those of the batch, over all axes but the last, and the moving averages follow:
+    moving = momentum * moving + (1 - momentum) * batch. Otherwise, and if `trainable` is False, the moving
+    averages are used.
 
     Input (N, ..., C), output the same; weights `gamma`, `beta`, `moving_mean`, `moving_variance`, each (C,).
 
@@ -66,8 +67,14 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        refuse(self, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint, renorm=renorm or None,
-               renorm_clipping=renorm_clipping, synchronized=synchronized or None)  # fmt: skip
+        refuse(
+            self,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            renorm=renorm or None,
+            renorm_clipping=renorm_clipping,
+            synchronized=synchronized or None,
+        )
         self.axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
         self.momentum = number(self, "momentum", momentum, 0.0, 1.0)
         self.epsilon = number(self, "epsilon", epsilon, 0.0)

@@ -66,7 +66,9 @@ class MaxPooling2D(_Pooling):
 
 
 class AveragePooling2D(_Pooling):
-    """The mean of each window; what lies outside the image does not count. Input (N, H, W, C), output (N, P, Q, C).
+    """The mean of each window; what lies outside the image does not count.
+
+    Input (N, H, W, C), output (N, P, Q, C).
 
     Args:
         pool_size: rows and columns of the window.

@@ -19,10 +19,11 @@ class Dropout(Layer):
 
     Args:
         rate: share of the values that are dropped, in [0, 1].
-        noise_shape: shape of the mask: 1 where the input's values along a dimension are dropped together, None for
-            the input's own size. Default: each value on its own.
-        seed: on arrays, layers with the same seed drop the same places call by call; within a model, step by step,
-            where what changes from step to step follows from `utils.set_random_seed`. Default: each layer on its own.
+        noise_shape: shape of the mask: 1 where values along a dimension drop together, None for the input's
+            own size. Default: each value on its own.
+        seed: on arrays, layers with the same seed drop the same places call by call; within a model, step by
+            step, and what changes from step to step follows from `utils.set_random_seed`. Default: each
+            layer drops places of its own.
 
     Raises:
         ValueError: a rate outside [0, 1], a noise_shape that does not fit the input.
@@ -37,7 +38,11 @@ class Dropout(Layer):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.rate = number(self, "rate", rate, 0.0, 1.0)

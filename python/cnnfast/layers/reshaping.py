@@ -116,7 +116,7 @@ class UpSampling2D(Layer):
     Args:
         size: factors (rows, columns), or one for both. Default 2.
         data_format: "channels_last", the only one.
-        interpolation: "nearest" (default): pixels repeated; "bilinear": between pixel centres, edges repeated.
+        interpolation: "nearest" (default) repeats pixels; "bilinear" mixes the nearest four.
 
     Raises:
         ValueError: a factor below 1, another interpolation.
@@ -137,7 +137,9 @@ class UpSampling2D(Layer):
         channels_last(self, data_format)
         self.size = pair(self, "size", size)
         if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', got {interpolation!r}")
+            raise ValueError(
+                f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', got {interpolation!r}"
+            )
         self.interpolation = interpolation
 
     def build(self, input_shape: Any) -> None:
@@ -158,8 +160,8 @@ class Rescaling(Layer):
         TypeError: neither numbers nor lists of numbers.
 
     Example:
-        >>> Rescaling(1 / 127.5, offset=-1.0)(np.array([[0, 255]], np.uint8)).tolist()
-        [[-1.0, 1.0]]
+        >>> Rescaling(1 / 255)(np.array([[0, 255]], np.uint8)).tolist()
+        [[0.0, 1.0]]
     """
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any):

@@ -27,7 +27,9 @@ def _infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     op = "depthwise_conv2d"
     x, w = _operands(op, "x", specs)
     if x.shape[3] is not None and x.shape[3] != w.shape[2]:
-        raise ValueError(f"{op}: w (R,S,C,multiplier)={w.shape} expects {w.shape[2]} channels, x has {x.shape}")
+        raise ValueError(
+            f"{op}: w (R,S,C,multiplier)={w.shape} expects {w.shape[2]} channels, x has {x.shape}"
+        )
     filters = w.known_shape[2] * w.known_shape[3]
     check_bias(op, specs, filters)
     return [Spec((x.shape[0], *window.window_output(op, window.spatial(x), w.known_shape[:2], a), filters))]
@@ -51,10 +53,11 @@ def _gradients(dy: Tensor, x: Tensor, w: Tensor, a: Attributes, needs: list[bool
 def _backward_input_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     op = "depthwise_conv2d_backward_input"
     dy, w = _operands(op, "dy", specs)
-    expected = (dy.shape[0], *window.window_output(op, a["size"], w.known_shape[:2], a), w.shape[2] * w.shape[3])
+    R, S, C, multiplier = w.known_shape
+    expected = (dy.shape[0], *window.window_output(op, a["size"], (R, S), a), C * multiplier)
     if dy.shape != expected:
         raise ValueError(f"{op}: expects dy (N,P,Q,K)={expected}, got {dy.shape}")
-    return [Spec((dy.shape[0], *a["size"], w.shape[2]))]
+    return [Spec((dy.shape[0], *a["size"], C))]
 
 
 def _backward_weight_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
@@ -64,7 +67,9 @@ def _backward_weight_infer(specs: list[Spec | None], a: Attributes) -> list[Spec
     R, S, C, multiplier = a["kernel_shape"]
     expected = (x.shape[0], *window.window_output(op, window.spatial(x), (R, S), a), C * multiplier)
     if dy.shape != expected or x.shape[3] != C:
-        raise ValueError(f"{op}: expects dy (N,P,Q,K)={expected} and {C} channels in x, got {dy.shape} and {x.shape}")
+        raise ValueError(
+            f"{op}: expects dy (N,P,Q,K)={expected} and {C} channels in x, got {dy.shape} and {x.shape}"
+        )
     return [Spec((R, S, C, multiplier))]
 
 
@@ -82,7 +87,7 @@ def depthwise_conv2d(
     padding: Any = "valid",
     dilation: IntPair = 1,
 ) -> Tensor:
-    """Depthwise convolution: each channel c is filtered by its own kernels w[:, :, c, m], into channel c * M + m.
+    """Depthwise convolution: channel c is filtered by its own kernels w[:, :, c, m], into channel c * M + m.
 
     Args:
         x: (N, H, W, C).
@@ -99,7 +104,8 @@ def depthwise_conv2d(
         ValueError: shapes that do not fit each other, a window larger than its padded input.
 
     Example:
-        >>> depthwise_conv2d(np.ones((1, 2, 2, 2)), np.ones((2, 2, 2, 1)) * [[[[1.0], [10.0]]]]).ravel().tolist()
+        >>> w = np.ones((2, 2, 2, 1)) * [[1.0], [10.0]]
+        >>> depthwise_conv2d(np.ones((1, 2, 2, 2)), w).ravel().tolist()
         [4.0, 40.0]
 
     Source: Sifre, "Rigid-motion scattering for image classification" (2014); Chollet, "Xception" (2017).
@@ -116,7 +122,7 @@ def depthwise_conv2d_backward(
     padding: Any = "valid",
     dilation: IntPair = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `depthwise_conv2d`: from dy (N, P, Q, C * M) to dx (N, H, W, C), dw (R, S, C, M), db (C * M,).
+    """Gradients of `depthwise_conv2d`: from dy (N, P, Q, K) to dx (N, H, W, C), dw (R, S, C, M), db (K,).
 
     Example:
         >>> x, w = np.ones((1, 2, 2, 1)), np.full((2, 2, 1, 1), 3.0)

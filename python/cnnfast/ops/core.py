@@ -60,7 +60,7 @@ def as_float32(op: str, name: str, x: Any) -> np.ndarray:
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{op}: {name} must hold real numbers, got dtype {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return np.asarray(array, dtype=np.float32, order="C")  # ascontiguousarray would give a scalar an axis
 
 
 def as_int32(op: str, name: str, x: Any) -> np.ndarray:
@@ -70,7 +70,7 @@ def as_int32(op: str, name: str, x: Any) -> np.ndarray:
         raise TypeError(f"{op}: {name} must hold integers, got dtype {array.dtype}")
     if array.size and (array.max() > np.iinfo(np.int32).max or array.min() < np.iinfo(np.int32).min):
         raise ValueError(f"{op}: {name} must fit in 32 bits, got {array.min()} to {array.max()}")
-    return np.ascontiguousarray(array, dtype=np.int32)
+    return np.asarray(array, dtype=np.int32, order="C")
 
 
 def apply(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes | None = None, *, seed: int = 0) -> Any:
@@ -126,7 +126,7 @@ def _as_array(op: Op, position: int, x: Any) -> np.ndarray:
     if position in op.integer_inputs:
         return as_int32(op.name, f"input {position}", x)
     if isinstance(x, np.ndarray) and x.dtype in (np.uint8, np.int32):
-        return np.ascontiguousarray(x)
+        return np.asarray(x, order="C")
     return as_float32(op.name, f"input {position}", x)
 
 
