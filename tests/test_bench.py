@@ -11,7 +11,6 @@ from math import prod
 
 import numpy as np
 import pytest
-
 from cnnfast.bench import agreement, cli, networks, peers, report, statistics, workloads
 from cnnfast.bench.agreement import Answer, checks, disagreement
 from cnnfast.bench.data import make_data
@@ -65,7 +64,9 @@ def test_kernel_rows_have_the_output_shapes_that_the_engine_computes(row: Worklo
 
 def test_workload_survives_a_trip_through_json() -> None:
     for row in workloads.workloads().values():
-        assert Workload.from_json(json.loads(json.dumps(row.to_json()))).weight_shapes() == row.weight_shapes()
+        assert (
+            Workload.from_json(json.loads(json.dumps(row.to_json()))).weight_shapes() == row.weight_shapes()
+        )
 
 
 def test_data_is_the_same_every_time_and_for_every_mode() -> None:
@@ -125,7 +126,9 @@ def test_training_is_checked_by_prediction_gradient_and_update() -> None:
     assert found[2].workload.optimizer == "adam"
 
 
-@pytest.mark.parametrize("check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what)
+@pytest.mark.parametrize(
+    "check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what
+)
 def test_equal_answers_agree(check: agreement.Check) -> None:
     assert disagreement(check, answers(check), answers(check)) == ""
 
@@ -246,7 +249,9 @@ def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
     assert "differs from cnnfast" in report.rows(result, 20)
 
 
-@pytest.mark.parametrize("fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")])
+@pytest.mark.parametrize(
+    "fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")]
+)
 def test_a_peer_that_fails_is_reported_and_the_others_go_on(fault: str, message: str) -> None:
     result = run_fake(fault=fault, peers=("torch", "keras"))
     assert message in result.measurements["torch"].error
@@ -297,7 +302,9 @@ def test_worker_counts_its_steps_and_times_them(tmp_path) -> None:  # type: igno
 
 
 def test_worker_answers_a_bad_command_with_an_error_and_goes_on(capsys) -> None:  # type: ignore[no-untyped-def]
-    requests = io.StringIO('{"command": "dance"}\nnot json\n{"command": "round", "steps": 1}\n{"command": "memory"}\n')
+    requests = io.StringIO(
+        '{"command": "dance"}\nnot json\n{"command": "round", "steps": 1}\n{"command": "memory"}\n'
+    )
     answers = io.StringIO()
     serve(Worker(lambda workload, data: CountingSession()), requests, answers)
     lines = [json.loads(line) for line in answers.getvalue().splitlines()]
@@ -310,9 +317,12 @@ def test_worker_answers_a_bad_command_with_an_error_and_goes_on(capsys) -> None:
 
 def test_a_process_that_dies_is_an_error_with_its_last_words() -> None:
     script = "import sys; print('{\"versions\": {}}', flush=True); input(); sys.exit('out of memory')"
-    with WorkerProcess(PEERS["torch"], 1, [sys.executable, "-c", script]) as process:
-        with pytest.raises(WorkerError, match="torch: the process ended with status 1: out of memory"):
-            process.memory()
+    message = "torch: the process ended with status 1: out of memory"
+    with (
+        WorkerProcess(PEERS["torch"], 1, [sys.executable, "-c", script]) as process,
+        pytest.raises(WorkerError, match=message),
+    ):
+        process.memory()
 
 
 def test_cnnfast_runs_and_answers_in_a_process_of_its_own() -> None:
@@ -372,7 +382,9 @@ def test_names_stand_for_several_peers_and_none_is_run_twice(monkeypatch) -> Non
 
 def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     file, plot = tmp_path / "bench.json", tmp_path / "bench.png"
-    args = parse("--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot))
+    args = parse(
+        "--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot)
+    )
     assert cli.main(args) == 0
     out = capsys.readouterr().out
     assert "kernel/dense-576-64/forward" in out and "1 thread" in out
@@ -405,7 +417,8 @@ def test_json_holds_every_round_and_no_ratio_where_answers_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "seconds, text", [(83.14e-6, "83.1 us"), (0.0124, "12.4 ms"), (0.9999, "1 s"), (1.92, "1.92 s"), (1500, "1500 s")]
+    "seconds, text",
+    [(83.14e-6, "83.1 us"), (0.0124, "12.4 ms"), (0.9999, "1 s"), (1.92, "1.92 s"), (1500, "1500 s")],
 )
 def test_durations_have_three_digits_and_a_unit(seconds: float, text: str) -> None:
     assert report.duration(seconds) == text
@@ -430,12 +443,14 @@ def test_plot_shows_ratios_and_refuses_to_show_nothing(tmp_path) -> None:  # typ
 
 
 def branched_training() -> Workload:
-    """Every kind of layer that trains the same everywhere, with uneven padding, groups, branches and a frozen layer."""
+    """Nearly every kind of layer, with uneven padding, groups, branches and a frozen layer."""
     net = Net()
     net.add("conv2d", filters=4, kernel=3, strides=2, padding="same", bias=False)
     net.add("batch_norm")
     x = net.add("relu")
-    a = net.add("conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False)
+    a = net.add(
+        "conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False
+    )
     net.add("depthwise", x, kernel=3, padding=1)
     net.add("relu6")
     b = net.add("conv2d", filters=6, kernel=1)

@@ -1,1 +1,1 @@
-"""The benchmark suite behind `cnnfast bench`: workloads, peers, a worker process for each peer, a runner, a report."""
+"""The benchmark suite behind `cnnfast bench`: workloads, peers in their own processes, runner, report."""

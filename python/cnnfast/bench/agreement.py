@@ -18,8 +18,8 @@ OUTPUT_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 2e-3
 #: Relative difference of losses.
 LOSS_TOLERANCE = 1e-3
-#: Difference of weight changes, in the Euclidean norm. Adam and RMSprop divide by the gradient's own magnitude, so
-#: where a gradient is rounding noise its sign, and a whole step, is chance.
+#: Difference of weight changes, in the Euclidean norm. Adam and RMSprop divide by the gradient's magnitude,
+#: so where a gradient is rounding noise its sign, and a whole step, is chance.
 UPDATE_TOLERANCE = 0.1
 
 
@@ -31,7 +31,8 @@ class Check:
         what: for messages.
         workload: what to load.
         steps: how many steps to do before the answer is taken.
-        compare: "output", "gradient" (a change of weights by plain gradient descent) or "update" (by the optimizer).
+        compare: "output", "gradient" (a change of weights by plain gradient descent) or "update" (by the
+            optimizer).
     """
 
     what: str
@@ -43,8 +44,8 @@ class Check:
 def checks(workload: Workload) -> Iterator[Check]:
     """What to check for a workload.
 
-    Training is checked in three ways, without dropout: predictions; gradients, as the change that one step of plain
-    gradient descent makes; losses and the change of the weights over two steps of the optimizer itself.
+    Training is checked in three ways, without dropout: predictions; gradients, as the change that one step of
+    plain gradient descent makes; losses and the change of the weights over two steps of the optimizer itself.
     """
     if workload.mode != "train":
         yield Check("output", workload, 0, "output" if workload.mode in ("infer", "forward") else "gradient")

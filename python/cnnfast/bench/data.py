@@ -43,7 +43,7 @@ def _target(rng: np.random.Generator, workload: Workload, output: tuple[int, ...
 
 
 def _weight(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """He's normal initialisation (2015) for kernels; everything else off its usual start, so that it matters."""
+    """He's normal initialisation (2015) for kernels; all else off its usual start, so that it matters."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     kind = name.rsplit("/", 1)[1]
     if kind == "kernel":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnnfast.bench.spec import Layer, Net
 
 Layers = tuple[Layer, ...]
@@ -34,7 +36,7 @@ def cats_dogs_convnet() -> Layers:
 
 
 def vgg16_base(net: Net, trainable_from: int = 1) -> Net:
-    """The convolutional part of VGG16 (Simonyan and Zisserman, 2014, configuration D); blocks before one frozen."""
+    """The convolutions of VGG16 (Simonyan and Zisserman, 2014, configuration D), the first blocks frozen."""
     for block, (filters, repeats) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
         for _ in range(repeats):
             net.add(
@@ -59,7 +61,7 @@ def vgg16_fine_tune() -> Layers:
     return net.built()
 
 
-def _conv_norm(net: Net, *inputs: str, relu: str = "relu", kind: str = "conv2d", **options: object) -> str:
+def _conv_norm(net: Net, *inputs: str, relu: str = "relu", kind: str = "conv2d", **options: Any) -> str:
     net.add(kind, *inputs, bias=False, **options)
     name = net.add("batch_norm")
     return net.add(relu) if relu else name
@@ -67,7 +69,7 @@ def _conv_norm(net: Net, *inputs: str, relu: str = "relu", kind: str = "conv2d",
 
 def _basic_block(net: Net, x: str, filters: int, strides: int, project: bool) -> str:
     """ResNet's block of two 3x3 convolutions (He et al., 2015, figure 5 left)."""
-    padding: object = "same" if strides == 1 else 1
+    padding: Any = "same" if strides == 1 else 1
     _conv_norm(net, x, filters=filters, kernel=3, strides=strides, padding=padding)
     y = _conv_norm(net, filters=filters, kernel=3, padding="same", relu="")
     shortcut = _conv_norm(net, x, filters=filters, kernel=1, strides=strides, relu="") if project else x
@@ -76,8 +78,8 @@ def _basic_block(net: Net, x: str, filters: int, strides: int, project: bool) ->
 
 
 def _bottleneck(net: Net, x: str, filters: int, strides: int, project: bool) -> str:
-    """ResNet's block of 1x1, 3x3, 1x1 (figure 5 right), the stride in the 3x3 as torchvision's v1.5 has it."""
-    padding: object = "same" if strides == 1 else 1
+    """ResNet's block of 1x1, 3x3, 1x1 (figure 5 right), the stride in the 3x3 as in torchvision's v1.5."""
+    padding: Any = "same" if strides == 1 else 1
     _conv_norm(net, x, filters=filters, kernel=1)
     _conv_norm(net, filters=filters, kernel=3, strides=strides, padding=padding)
     y = _conv_norm(net, filters=4 * filters, kernel=1, relu="")
@@ -93,7 +95,7 @@ def _classifier(net: Net, classes: int) -> Layers:
 
 
 def resnet_small() -> Layers:
-    """ResNet-8 for 32x32x3: a stem and three basic blocks of 16, 32, 64 filters (He et al., section 4.2, n = 1)."""
+    """ResNet-8 for 32x32x3: a stem, basic blocks of 16, 32 and 64 filters (He et al., section 4.2, n = 1)."""
     net = Net()
     x = _conv_norm(net, filters=16, kernel=3, padding="same")
     for filters in (16, 32, 64):
@@ -129,7 +131,8 @@ def mobilenet_v2() -> Layers:
     x = _conv_norm(net, filters=32, kernel=3, strides=2, padding=1, relu="relu6")
     channels = 32
     for expansion, filters, repeats, first_strides in [
-        (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+        (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
+        (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
     ]:  # fmt: skip
         for i in range(repeats):
             x = _inverted_residual(net, x, channels, filters, expansion, first_strides if i == 0 else 1)
@@ -142,7 +145,7 @@ def _inverted_residual(net: Net, x: str, channels: int, filters: int, expansion:
     y = x
     if expansion > 1:
         y = _conv_norm(net, x, filters=expansion * channels, kernel=1, relu="relu6")
-    padding: object = "same" if strides == 1 else 1
+    padding: Any = "same" if strides == 1 else 1
     _conv_norm(net, y, kind="depthwise", kernel=3, strides=strides, padding=padding, relu="relu6")
     y = _conv_norm(net, filters=filters, kernel=1, relu="")
     return net.add("add", x, y) if strides == 1 and channels == filters else y

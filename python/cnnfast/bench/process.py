@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -38,14 +39,19 @@ class WorkerProcess:
 
     def __init__(self, peer: Peer, threads: int, command: list[str] | None = None):
         self.name = peer.name
-        self._log = tempfile.TemporaryFile("w+", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed by close)
         self._process = subprocess.Popen(
             command or [sys.executable, "-m", "cnnfast.bench.worker", peer.name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={**os.environ, "PYTHONPATH": _search_path(), **thread_environment(threads), **peer.environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": _search_path(),
+                **thread_environment(threads),
+                **peer.environment,
+            },
         )
         self.versions: dict[str, str] = self._read()["versions"]
 
@@ -86,10 +92,8 @@ class WorkerProcess:
 
     def _ask(self, **request: Any) -> Any:
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it has died; reading says of what
             print(json.dumps(request), file=self._process.stdin, flush=True)
-        except OSError:
-            pass  # it has died; reading says of what
         return self._read()
 
     def _read(self) -> Any:

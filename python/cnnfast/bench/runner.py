@@ -183,7 +183,7 @@ class Runner:
     # Processes
 
     def _attempt(self, peer: Peer, m: Measurement, task: Callable[[WorkerProcess], T]) -> T | None:
-        """What the task returns, or None: its failure is written down and ends the peer's part in this row."""
+        """What the task returns, or None: its failure is written down and ends the peer's part in the row."""
         if m.error:
             return None
         try:

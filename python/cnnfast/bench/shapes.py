@@ -1,7 +1,7 @@
 """Output and weight shapes of the suite's layers.
 
-A peer's process does not load cnnfast's engine, so the suite has shape rules of its own; an engine that follows others
-cannot agree with anything here.
+A peer's process does not load cnnfast's engine, so the suite has shape rules of its own; an engine that
+follows others cannot agree with anything here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def pair(value: int | tuple[int, int] | list[int]) -> tuple[int, int]:
 
 
 def padding_of(size: Shape, o: Options) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((top, bottom), (left, right)) of a window with options kernel, strides and padding over `size` = (H, W)."""
+    """((top, bottom), (left, right)) of a window with these options over `size` = (H, W)."""
     if o["padding"] == "valid":
         return (0, 0), (0, 0)
     if o["padding"] != "same":

@@ -1,4 +1,4 @@
-"""What a workload is: a network as plain data, and what to do with it. Nothing here belongs to any framework."""
+"""What a workload is: a network as plain data, and what to do with it. No framework is needed here."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Workload:
 
     Attributes:
         name: as `cnnfast bench --only` takes it, for example "train/mnist-64".
-        mode: "train" (one optimizer step), "infer" (one prediction), or for kernels "forward", "dx" or "dw" alone,
-            "both" (forward, then all gradients).
+        mode: "train" (one optimizer step), "infer" (one prediction), or for kernels "forward", "dx" or "dw"
+            alone, "both" (forward, then all gradients).
         input_shape: one sample (H, W, C) or (C,).
         batch: N.
         layers: in an order in which each comes after those it reads; the last is the output.
@@ -136,8 +136,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def gradient_targets(workload: Workload) -> list[str]:
-    """What a kernel workload differentiates by: "x" and names of the weights of its one layer; none for "forward"."""
+    """What a kernel workload differentiates by: "x" and weights of its one layer; nothing for "forward"."""
     learned = [
-        name.rsplit("/", 1)[1] for name in workload.weight_shapes() if not name.rsplit("/", 1)[1].startswith("moving")
+        name.rsplit("/", 1)[1]
+        for name in workload.weight_shapes()
+        if not name.rsplit("/", 1)[1].startswith("moving")
     ]
     return {"forward": [], "dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}[workload.mode]

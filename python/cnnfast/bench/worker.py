@@ -2,11 +2,11 @@
 
 It reads one JSON object per line from its standard input and answers each with one on its standard output:
 
-    {"command": "load", "workload": {...}}              -> {}
-    {"command": "answer", "steps": 2, "file": "x.npz"}  -> {"losses": [...]}; the arrays are in the file
-    {"command": "warm_up", "seconds": 0.2}              -> {"steps": how many fill so many seconds}
-    {"command": "round", "steps": 15}                   -> {"seconds": a step, "page_faults": a step, "loss": the last}
-    {"command": "memory"}                               -> {"bytes": peak resident, "loaded_bytes": before the workload}
+    {"command": "load", "workload": {...}}              {}
+    {"command": "answer", "steps": 2, "file": "x.npz"}  {"losses": [...]}, and arrays in the file
+    {"command": "warm_up", "seconds": 0.2}              {"steps": how many fill so many seconds}
+    {"command": "round", "steps": 15}                   {"seconds": a step, "page_faults": a step, "loss": x}
+    {"command": "memory"}                               {"bytes": peak resident, "loaded_bytes": at start}
 
 An answer has the key "error" instead if the command failed. The first line, unasked, gives the versions.
 """
@@ -47,7 +47,7 @@ class Worker:
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one command."""
-        commands = {
+        commands: dict[str, Callable[..., dict[str, Any]]] = {
             "load": self._load,
             "answer": self._answer,
             "warm_up": self._warm_up,
@@ -74,7 +74,8 @@ class Worker:
 
     def _answer(self, steps: int, file: str) -> dict[str, Any]:
         losses = [self._ready.step() for _ in range(steps)]
-        np.savez(file, **{k: np.asarray(v) for k, v in self._ready.answer().items()})
+        arrays: dict[str, Any] = {**self._ready.answer()}
+        np.savez(file, **arrays)
         return {"losses": losses}
 
     def _warm_up(self, seconds: float) -> dict[str, Any]:

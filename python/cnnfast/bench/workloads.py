@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
+from typing import Any
 
 from cnnfast.bench import networks
 from cnnfast.bench.spec import Net, Workload
@@ -56,7 +57,7 @@ _DEPTHWISE = [
 ]
 
 # name, kind, (N, ...), options, modes
-_OTHER = [
+_OTHER: list[tuple[str, str, tuple[int, ...], dict[str, Any], tuple[str, ...]]] = [
     ("max-pool", "max_pool", (64, 26, 26, 32), {"kernel": 2, "strides": 2}, ("forward", "both")),
     ("max-pool-3x3", "max_pool", (8, 112, 112, 64), {"kernel": 3, "strides": 2}, ("forward", "both")),
     ("average-pool", "average_pool", (32, 36, 36, 64), {"kernel": 2, "strides": 2}, ("forward", "both")),
@@ -83,10 +84,12 @@ def _infer_rows() -> Iterator[Workload]:
             yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text)
 
 
-def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **options: object) -> Workload:
+def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **options: Any) -> Workload:
     net = Net()
     net.add(kind, **options)
-    text = ", ".join(f"{k} {v}" for k, v in net.layers[0].options.items() if v != "" and k not in ("groups", "dilation"))
+    text = ", ".join(
+        f"{k} {v}" for k, v in net.layers[0].options.items() if v != "" and k not in ("groups", "dilation")
+    )
     return Workload(
         f"kernel/{name}/{mode}", mode, shape[1:], shape[0], net.built(),
         description=f"{kind} {mode}, x {'x'.join(map(str, shape))}{', ' if text else ''}{text}",
@@ -94,17 +97,14 @@ def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **optio
 
 
 def _kernel_rows() -> Iterator[Workload]:
-    for name, shape, filters, kernel, strides, padding in _CONV:
-        for mode in ("forward", "dx", "dw") if shape[3] > 3 else ("forward", "dw"):
-            yield _kernel_row(
-                f"conv-{name}", mode, "conv2d", shape,
-                filters=filters, kernel=kernel, strides=strides, padding=padding,
-            )  # fmt: skip
-    for name, shape, strides, padding in _DEPTHWISE:
+    for name, images, filters, kernel, strides, padding in _CONV:
+        options = {"filters": filters, "kernel": kernel, "strides": strides, "padding": padding}
+        for mode in ("forward", "dx", "dw") if images[3] > 3 else ("forward", "dw"):
+            yield _kernel_row(f"conv-{name}", mode, "conv2d", images, **options)
+    for name, images, strides, padding in _DEPTHWISE:
+        options = {"kernel": 3, "strides": strides, "padding": padding}
         for mode in ("forward", "dx", "dw"):
-            yield _kernel_row(
-                f"depthwise-{name}", mode, "depthwise", shape, kernel=3, strides=strides, padding=padding
-            )
+            yield _kernel_row(f"depthwise-{name}", mode, "depthwise", images, **options)
     for name, kind, shape, options, modes in _OTHER:
         for mode in modes:
             yield _kernel_row(name, mode, kind, shape, **options)
@@ -117,15 +117,19 @@ def workloads() -> dict[str, Workload]:
 
 
 def select(pattern: str | None) -> list[Workload]:
-    """The rows whose name contains `pattern` or matches it as a shell pattern ("kernel/conv-*/dw"); all if None.
+    """The rows whose name contains `pattern` or matches it as a shell pattern ("kernel/*/dw"); all if None.
 
     Raises:
         ValueError: no row matches.
     """
     table = workloads()
     found = [
-        row for name, row in table.items() if pattern is None or pattern in name or fnmatch.fnmatchcase(name, pattern)
+        row
+        for name, row in table.items()
+        if pattern is None or pattern in name or fnmatch.fnmatchcase(name, pattern)
     ]
     if not found:
-        raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")
+        raise ValueError(
+            f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}"
+        )
     return found

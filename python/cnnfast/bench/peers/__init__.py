@@ -1,4 +1,4 @@
-"""The closed table of what can be measured. Each peer runs in a process of its own (`cnnfast.bench.worker`)."""
+"""The closed table of what can be measured, each in a process of its own (`cnnfast.bench.worker`)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from typing import Protocol
 
 import numpy as np
 
-from cnnfast.bench.data import Data
-from cnnfast.bench.spec import Workload
-
 
 class Session(Protocol):
     """A workload made ready by a peer."""
@@ -21,9 +18,10 @@ class Session(Protocol):
         """Does the work once and returns when it is done: the loss for "train", else 0."""
 
     def answer(self) -> dict[str, np.ndarray]:
-        """For "train" all weights as they are now; for "infer" {"y"}; for kernels {"y"} or the gradients, {"dx", "dkernel", ...}.
+        """What must agree, in cnnfast's layouts whatever the peer computes in.
 
-        Layouts are cnnfast's, whatever the peer computes in.
+        For "train" all weights as they are now; for "infer" {"y"}; for kernels {"y"} or the gradients, {"dx",
+        "dkernel", ...}.
         """
 
 
@@ -34,8 +32,8 @@ class Peer:
     Attributes:
         name: as the table prints it.
         title: for people.
-        module: in this package: defines `start(threads, **options)`, called once, returning the versions to report,
-            and `prepare(workload, data)`, returning a Session.
+        module: in this package: defines `start(threads, **options)`, called once, which returns versions, and
+            `prepare(workload, data)`, which returns a Session.
         requires: modules that must be importable, and the name pip knows each by.
         modes: what it can do.
         environment: variables of its process.
@@ -62,7 +60,10 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer("cnnfast", "cnnfast", "cnnfast_peer"),
-        Peer("torch", "PyTorch, contiguous", "torch_peer", {"torch": "torch"}, options={"layout": "contiguous"}),
+        Peer(
+            "torch", "PyTorch, contiguous", "torch_peer", {"torch": "torch"},
+            options={"layout": "contiguous"},
+        ),
         Peer(
             "torch-channels-last", "PyTorch, channels last", "torch_peer", {"torch": "torch"},
             options={"layout": "channels_last"},
@@ -76,7 +77,8 @@ PEERS: dict[str, Peer] = {
             environment={"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         ),
         Peer(
-            "onnxruntime", "ONNX Runtime", "onnxruntime_peer", {**_ONNX, "onnxruntime": "onnxruntime"}, _FORWARD_ONLY,
+            "onnxruntime", "ONNX Runtime", "onnxruntime_peer", {**_ONNX, "onnxruntime": "onnxruntime"},
+            _FORWARD_ONLY,
         ),
         Peer("openvino", "OpenVINO", "openvino_peer", {**_ONNX, "openvino": "openvino"}, _FORWARD_ONLY),
     )
@@ -98,7 +100,7 @@ def resolve(names: str) -> list[Peer]:
     """
     found: dict[str, Peer] = {}
     for name in filter(None, (n.strip() for n in names.split(","))):
-        if name not in PEERS and name not in GROUPS or name == "cnnfast":
+        if (name not in PEERS and name not in GROUPS) or name == "cnnfast":
             known = ", ".join(n for n in {**GROUPS, **PEERS} if n != "cnnfast")
             raise ValueError(f"bench: unknown peer {name!r}; known are {known}")
         found.update((n, PEERS[n]) for n in GROUPS.get(name, (name,)))

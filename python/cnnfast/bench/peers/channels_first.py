@@ -21,8 +21,8 @@ def images_last(x: np.ndarray) -> np.ndarray:
 class WeightLayout:
     """Turns a workload's weights into channels-first ones and back.
 
-    Kernels (R,S,C,K) become (K,C,R,S), dense weights (in,out) become (out,in). A dense layer that reads a flattened
-    image finds its inputs in another order: (C,H,W) instead of (H,W,C).
+    Kernels (R,S,C,K) become (K,C,R,S), dense weights (in,out) become (out,in). A dense layer that reads a
+    flattened image finds its inputs in another order: (C,H,W) instead of (H,W,C).
     """
 
     def __init__(self, workload: Workload):
@@ -32,7 +32,9 @@ class WeightLayout:
     def convert(self, name: str, w: np.ndarray) -> np.ndarray:
         layer = name.rsplit("/", 1)[0]
         if w.ndim == 4:
-            return np.ascontiguousarray(w.transpose(2, 3, 0, 1) if layer in self._depthwise else w.transpose(3, 2, 0, 1))
+            return np.ascontiguousarray(
+                w.transpose(2, 3, 0, 1) if layer in self._depthwise else w.transpose(3, 2, 0, 1)
+            )
         if w.ndim != 2:
             return w
         if layer in self._flattened:
@@ -42,7 +44,9 @@ class WeightLayout:
     def restore(self, name: str, w: np.ndarray) -> np.ndarray:
         layer = name.rsplit("/", 1)[0]
         if w.ndim == 4:
-            return np.ascontiguousarray(w.transpose(2, 3, 0, 1) if layer in self._depthwise else w.transpose(2, 3, 1, 0))
+            return np.ascontiguousarray(
+                w.transpose(2, 3, 0, 1) if layer in self._depthwise else w.transpose(2, 3, 1, 0)
+            )
         if w.ndim != 2:
             return w
         w = w.T

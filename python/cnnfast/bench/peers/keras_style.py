@@ -1,4 +1,4 @@
-"""What cnnfast and Keras share: the same script builds the model in either, since cnnfast's names are Keras'."""
+"""What cnnfast and Keras share: one script builds a model in either, for their names are the same."""
 
 from __future__ import annotations
 
@@ -72,14 +72,15 @@ def build_model(api: Any, workload: Workload, weights: dict[str, np.ndarray]) ->
 
 def _apply(layers: Any, layer: Layer, inputs: list[Any]) -> Any:
     padding = layer.options.get("padding")
-    if isinstance(padding, int):  # zeros: before a max-pooling only right after a ReLU, as Keras' ResNet has it
+    if isinstance(padding, int):
+        # Zeros: before a max-pooling that is right only after a ReLU, as in Keras' ResNet.
         inputs = [layers.ZeroPadding2D(padding, name=f"{layer.name}_padding")(inputs[0])]
     made = LAYERS[layer.kind](layers, layer.options, layer.name)
     return made(inputs if len(inputs) > 1 else inputs[0])
 
 
 def make_optimizer(api: Any, workload: Workload) -> Any:
-    """The optimizer with an epsilon so small that where it is added does not matter: frameworks differ in that."""
+    """The optimizer, with an epsilon so small that where it is added, which differs, does not matter."""
     rate = workload.learning_rate
     if workload.optimizer == "sgd":
         return api.optimizers.SGD(learning_rate=rate)

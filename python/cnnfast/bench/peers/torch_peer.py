@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
 from cnnfast.bench.peers.channels_first import WeightLayout, images_first, images_last
-from cnnfast.bench.shapes import Options, Shape, pair, padding_of
+from cnnfast.bench.shapes import Options, Shape, padding_of, pair
 from cnnfast.bench.spec import INPUT, Workload, gradient_targets
 
 _memory_format = torch.contiguous_format
@@ -28,7 +28,7 @@ def start(threads: int, layout: str) -> dict[str, str]:
 
 
 def prepare(workload: Workload, data: Data) -> Session:
-    kind = {"train": TrainSession, "infer": InferSession}.get(workload.mode, KernelSession)
+    kind: Any = {"train": TrainSession, "infer": InferSession}.get(workload.mode, KernelSession)
     return kind(workload, data)
 
 
@@ -75,8 +75,8 @@ def _convolution(x: Shape, o: Options, filters: int, groups: int) -> nn.Module:
     (top, bottom), (left, right) = padding_of(x[:2], o)
     even = top == bottom and left == right
     conv = nn.Conv2d(
-        x[2], filters, pair(o["kernel"]), o["strides"], (top, left) if even else 0, o.get("dilation", 1), groups,
-        bias=o["bias"],
+        x[2], filters, pair(o["kernel"]), o["strides"], (top, left) if even else 0, o.get("dilation", 1),
+        groups, bias=o["bias"],
     )  # fmt: skip
     return conv if even else Padded((left, right, top, bottom), conv)
 
@@ -150,7 +150,7 @@ class Network(nn.Module):
 
 def _network(workload: Workload, data: Data, layout: WeightLayout) -> Network:
     # The losses below take logits, as PyTorch's users give them.
-    net = Network(workload, drop_last_activation=workload.mode == "train")
+    net: Any = Network(workload, drop_last_activation=workload.mode == "train")
     with torch.no_grad():
         for name, w in data.weights.items():
             net.tensor(name).copy_(torch.from_numpy(layout.convert(name, w)))
@@ -163,11 +163,14 @@ def _tensor(x: np.ndarray) -> torch.Tensor:
 
 
 def _loss(workload: Workload) -> nn.Module:
-    losses = {"sparse_categorical_crossentropy": nn.CrossEntropyLoss, "binary_crossentropy": nn.BCEWithLogitsLoss}
+    losses = {
+        "sparse_categorical_crossentropy": nn.CrossEntropyLoss,
+        "binary_crossentropy": nn.BCEWithLogitsLoss,
+    }
     return losses[workload.loss]()
 
 
-def _optimizer(workload: Workload, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
+def _optimizer(workload: Workload, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     """Epsilons as in `keras_style.make_optimizer`; fused kernels where PyTorch has them for the CPU."""
     rate = workload.learning_rate
     if workload.optimizer == "sgd":
