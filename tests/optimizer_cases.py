@@ -70,6 +70,6 @@ def numbers(rng, steps=5):
 def assert_close(weights, before, exact):
     """Weights after a few steps from `before` against exact ones."""
     for w, start, w64 in zip(weights, before, exact, strict=True):
-        # Some ten roundings a step, of the weight and of what is added to it (at most a few times what is left).
+        # Some ten roundings a step, of the weight and of what is added to it (a few times what is left).
         scale = np.max(np.abs(start)) + np.max(np.abs(w64 - start))
         np.testing.assert_allclose(w, w64, rtol=0, atol=64 * UNIT_ROUNDOFF * scale)

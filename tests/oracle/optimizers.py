@@ -44,7 +44,7 @@ CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 def train(name, weights, gradients, weight_decay=None, undecayed=(), **options):
-    """The weights after one step for each list of gradients; weight number i of `undecayed` does not decay."""
+    """The weights after one step for each list of gradients; those numbered in `undecayed` do not decay."""
     weights = [np.array(w, dtype=np.float64) for w in weights]
     slots = [{} for _ in weights]
     clipping = {k: options.pop(k) for k in CLIPPING if k in options}
