@@ -14,8 +14,8 @@ from tests.oracle import norm as oracle
 
 U = 2.0**-24
 
-# Channels around the vector width and the strip of four vectors; few and many rows: one, several and uneven slices
-# and blocks; ranks from 2 up.
+# Channels around the vector width and the strip of four vectors; one, several and uneven slices and blocks of
+# rows; ranks from 2 up.
 SHAPES = [
     (1, 1),
     (2, 3),

@@ -14,7 +14,7 @@ from tests.oracle import pool as oracle
 from tests.oracle.conv import same_pads
 from tests.tolerance import assert_sum_close
 
-# N, H, W, C, window, strides, padding: channels around the vector width; windows that overlap, touch, leave gaps;
+# N, H, W, C, window, strides, padding: channels around the vector width; windows that overlap, touch, gape;
 # leftover rows and columns, padding on all sides, windows of more than 256 elements, batches of one and many.
 SHAPES = [
     (1, 1, 1, 1, (1, 1), (1, 1), "valid"),
