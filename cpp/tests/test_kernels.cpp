@@ -1,147 +1,103 @@
-// Every kernel on every instruction set this CPU has, on tensors whose ends no kernel may pass, against the oracle.
+// Every op on every instruction set this CPU has, on tensors whose ends no kernel may pass: against the oracle where
+// there is one, else against the scalar kernels (which the Python tests hold against their own oracle).
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <random>
 
+#include "cases.hpp"
 #include "check.hpp"
 #include "cnnfast/kernels.hpp"
-#include "cnnfast/program.hpp"
 #include "guarded.hpp"
 #include "oracle.hpp"
 
 namespace cnnfast::tests {
 namespace {
 
-using Shape = std::vector<std::int64_t>;
-
-// An op on tensors of these shapes. An empty input shape is an optional input that is not given.
-struct Case {
-  std::string op;
-  std::vector<Shape> in;
-  Shape out;
-  Attributes attributes{};
-};
-
-// Runs each of the table's lines forward and backward.
-struct ConvLine {
-  std::int64_t N, H, W, C, K, R, S;
-  Shape strides, dilation, padding;  // top, bottom, left, right
-  std::int64_t groups = 1;           // 0: depthwise, K = C * depth multiplier
-};
-
-const ConvLine conv_lines[] = {
-    {1, 1, 1, 1, 1, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}},
-    {2, 5, 7, 3, 4, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},
-    {2, 6, 7, 3, 17, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}},
-    {3, 13, 6, 7, 16, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}},
-    {1, 12, 12, 1, 15, 5, 5, {2, 2}, {1, 1}, {1, 2, 1, 2}},
-    {2, 11, 10, 17, 33, 2, 3, {2, 3}, {1, 1}, {0, 0, 0, 0}},
-    {2, 9, 9, 4, 6, 1, 1, {3, 2}, {1, 1}, {0, 0, 0, 0}},
-    {1, 9, 8, 16, 32, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}},
-    {1, 3, 2, 2, 3, 5, 5, {1, 1}, {1, 1}, {4, 3, 4, 4}},
-    {2, 15, 14, 5, 8, 3, 2, {2, 1}, {2, 3}, {1, 2, 2, 1}},
-    {2, 7, 7, 6, 9, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}, 3},
-    {1, 6, 6, 300, 5, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},
-    {17, 6, 6, 3, 40, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},
-    {1, 40, 33, 2, 3, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}},
-    {1, 1, 1, 1, 1, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}, 0},
-    {2, 7, 9, 3, 3, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}, 0},
-    {1, 9, 30, 33, 33, 3, 3, {2, 2}, {1, 1}, {0, 1, 0, 1}, 0},
-    {2, 9, 27, 15, 15, 5, 4, {2, 3}, {2, 1}, {2, 2, 1, 2}, 0},
-    {1, 2, 2, 4, 12, 2, 2, {1, 1}, {1, 1}, {5, 4, 6, 3}, 0},
-    {2, 8, 13, 5, 35, 3, 3, {2, 1}, {1, 2}, {0, 1, 2, 1}, 0},
-};
-
-std::vector<Case> conv_cases() {
-  std::vector<Case> cases;
-  for (const ConvLine& l : conv_lines) {
-    const bool depthwise = l.groups == 0;
-    const std::string op = depthwise ? "depthwise_conv2d" : "conv2d";
-    Attributes a;
-    a.set("strides", l.strides), a.set("dilation", l.dilation), a.set("padding", l.padding);
-    if (!depthwise) a.set("groups", l.groups);
-    const auto out = [&](int axis, std::int64_t in, std::int64_t kernel) {
-      const auto i = static_cast<std::size_t>(axis);
-      return (in + l.padding[2 * i] + l.padding[2 * i + 1] - ((kernel - 1) * l.dilation[i] + 1)) / l.strides[i] + 1;
-    };
-    const Shape x{l.N, l.H, l.W, l.C}, y{l.N, out(0, l.H, l.R), out(1, l.W, l.S), l.K};
-    const Shape w{l.R, l.S, depthwise ? l.C : l.C / l.groups, depthwise ? l.K / l.C : l.K};
-    cases.push_back({op, {x, w, {l.K}}, y, a});
-    cases.push_back({op, {x, w, {}}, y, a});
-    cases.push_back({op + "_backward_input", {y, w, {}}, x, a});
-    cases.push_back({op + "_backward_weight", {y, x}, w, a});
-  }
-  return cases;
-}
-
-std::vector<Case> dense_cases() {
-  std::vector<Case> cases;
-  const std::int64_t lines[][3] = {{1, 1, 1},    {1, 130, 3},  {7, 17, 33},  {13, 128, 16},
-                                   {33, 129, 65}, {121, 5, 150}, {6, 300, 10}, {2, 1, 97}};
-  for (const auto& [M, K, N] : lines) {
-    cases.push_back({"dense", {{M, K}, {K, N}, {N}}, {M, N}});
-    cases.push_back({"dense", {{M, K}, {K, N}, {}}, {M, N}});
-    cases.push_back({"dense_backward_input", {{M, N}, {K, N}}, {M, K}});
-    cases.push_back({"dense_backward_weight", {{M, N}, {M, K}}, {K, N}});
-    cases.push_back({"bias_backward", {{M, N}}, {N}});
-  }
-  return cases;
-}
-
-std::vector<Case> elementwise_cases() {
-  std::vector<Case> cases;
-  for (const std::int64_t n : {1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 16383, 16384, 16401, 40000}) {
-    cases.push_back({"relu", {{n}}, {n}});
-    cases.push_back({"relu_backward", {{n}, {n}}, {n}});
-  }
-  return cases;
-}
+constexpr double kUnitRoundoff = 0x1p-24;
 
 OpSpec spec_of(const Case& c) {
   OpSpec spec;
   spec.op = c.op;
-  for (const Shape& shape : c.in) {
-    spec.in.push_back({Dtype::float32, shape});
-    spec.in_present.push_back(!shape.empty());
+  for (const auto& in : c.in) {
+    spec.in.push_back(in ? in->spec : TensorSpec{});
+    spec.in_present.push_back(in.has_value());
   }
-  spec.out.push_back({Dtype::float32, c.out});
+  spec.out = c.out;
   spec.attributes = c.attributes;
   return spec;
 }
 
-Inputs random_inputs(const OpSpec& spec) {
-  std::mt19937 generator(7);
+template <class T>
+void store(std::vector<unsigned char>& bytes, std::int64_t i, T value) {
+  std::memcpy(bytes.data() + static_cast<std::size_t>(i) * sizeof value, &value, sizeof value);
+}
+
+using Tensors = std::vector<std::vector<unsigned char>>;  // a missing optional input is empty
+
+std::vector<unsigned char> random_tensor(const Input& in, std::mt19937& generator) {
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(in.spec.bytes()));
   std::normal_distribution<float> normal;
-  Inputs in;
-  for (std::size_t i = 0; i < spec.in.size(); ++i) {
-    in.emplace_back(spec.has_in(i) ? static_cast<std::size_t>(spec.in[i].count()) : 0);
-    for (float& value : in.back()) value = normal(generator);
+  std::uniform_real_distribution<float> fraction(0.1f, 0.9f);
+  for (std::int64_t i = 0; i < in.spec.count(); ++i) {
+    if (in.values == Input::Values::normal) store(bytes, i, normal(generator));
+    if (in.values == Input::Values::fraction) store(bytes, i, fraction(generator));
+    if (in.values != Input::Values::whole) continue;
+    const auto whole = static_cast<std::int32_t>(generator() % static_cast<std::uint32_t>(in.below));
+    if (in.spec.dtype == Dtype::uint8) store(bytes, i, static_cast<std::uint8_t>(whole));
+    if (in.spec.dtype == Dtype::int32) store(bytes, i, whole);
   }
+  return bytes;
+}
+
+Tensors random_inputs(const Case& c) {
+  std::mt19937 generator(7);
+  Tensors in;
+  for (const auto& input : c.in) in.push_back(input ? random_tensor(*input, generator) : std::vector<unsigned char>());
   return in;
 }
 
-std::vector<float> run(const OpSpec& spec, const Inputs& in, Place place) {
+std::vector<double> numbers(const TensorSpec& spec, const std::vector<unsigned char>& bytes) {
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(bytes.size()) / dtype_size(spec.dtype); ++i) {
+    float f = 0;
+    std::int32_t n = 0;
+    if (spec.dtype == Dtype::float32) std::memcpy(&f, &bytes[static_cast<std::size_t>(i) * 4], 4);
+    if (spec.dtype == Dtype::int32) std::memcpy(&n, &bytes[static_cast<std::size_t>(i) * 4], 4);
+    if (spec.dtype == Dtype::uint8) n = bytes[static_cast<std::size_t>(i)];
+    values.push_back(spec.dtype == Dtype::float32 ? static_cast<double>(f) : n);
+  }
+  return values;
+}
+
+// Outputs, then inputs as the op left them.
+Tensors run(const OpSpec& spec, const Tensors& in, Place place) {
   const Step step = make_step(spec);
   std::vector<std::unique_ptr<Guarded>> memory;
   std::vector<void*> pointers;
+  Tensors results;
   for (std::size_t i = 0; i < in.size(); ++i) {
-    const std::size_t bytes = in[i].size() * sizeof(float);
-    memory.push_back(std::make_unique<Guarded>(static_cast<std::int64_t>(bytes), place));
-    if (bytes) std::memcpy(memory.back()->data(), in[i].data(), bytes);
+    memory.push_back(std::make_unique<Guarded>(in[i].size(), place));
+    std::copy(in[i].begin(), in[i].end(), memory.back()->data<unsigned char>());
     pointers.push_back(spec.has_in(i) ? memory.back()->data<void>() : nullptr);
   }
-  const Guarded out(spec.out[0].bytes(), place), workspace(step.workspace_bytes, place);
-  pointers.push_back(out.data<void>());
-  step.run({pointers.data(), pointers.data() + in.size(), workspace.data<void>(), 0});
-  return {out.data(), out.data() + spec.out[0].count()};
+  for (const TensorSpec& out : spec.out) {
+    memory.push_back(std::make_unique<Guarded>(static_cast<std::size_t>(out.bytes()), place));
+    pointers.push_back(memory.back()->data<void>());
+  }
+  const Guarded workspace(static_cast<std::size_t>(step.workspace_bytes), Place::before_guard);
+  step.run({pointers.data(), pointers.data() + in.size(), workspace.data<void>(), 3});
+  std::rotate(memory.begin(), memory.begin() + static_cast<std::ptrdiff_t>(in.size()), memory.end());
+  for (const auto& m : memory) results.emplace_back(m->data<unsigned char>(), m->data<unsigned char>() + m->size());
+  return results;
 }
 
 std::string describe(const Case& c) {
   std::ostringstream text;
   text << c.op << " on " << kernels().name;
-  for (const Shape& shape : c.in) {
+  for (const auto& in : c.in) {
     text << " (";
-    for (const std::int64_t d : shape) text << d << ',';
+    for (const std::int64_t d : in ? in->spec.shape : Shape{}) text << d << ',';
     text << ')';
   }
   return text.str();
@@ -149,8 +105,8 @@ std::string describe(const Case& c) {
 
 // A sum of n terms in float32, in any order, is off by at most n u / (1 - n u) times the sum of their absolute values
 // (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1).
-void check_close(const Case& c, const std::vector<float>& actual, const Exact& exact) {
-  const double nu = static_cast<double>(exact.terms + 1) * 0x1p-24;
+void check_exact(const Case& c, const std::vector<double>& actual, const Exact& exact) {
+  const double nu = static_cast<double>(exact.terms + 1) * kUnitRoundoff;
   for (std::size_t i = 0; i < actual.size(); ++i) {
     const double bound = nu / (1 - nu) * exact.magnitude[i];
     CHECK(std::abs(actual[i] - exact.value[i]) <= bound, "for ", describe(c), ": element ", i, " is ", actual[i],
@@ -158,30 +114,74 @@ void check_close(const Case& c, const std::vector<float>& actual, const Exact& e
   }
 }
 
-void check_on_every_isa(const std::vector<Case>& cases) {
-  for (const Case& c : cases) {
-    const OpSpec spec = spec_of(c);
-    const Oracle oracle = oracle_of(c.op);
-    CHECK(oracle != nullptr, "for ", c.op);
-    const Inputs in = random_inputs(spec);
-    const Exact exact = oracle(spec, in);
-    for (const char* isa : {"scalar", "avx2", "avx512", "neon"}) {
-      try {
-        set_isa(isa);
-      } catch (const std::invalid_argument&) {
-        continue;  // not on this CPU
-      }
-      for (const Place place : {Place::before_guard, Place::after_guard}) check_close(c, run(spec, in, place), exact);
-    }
-    set_isa("auto");
+// Two evaluations of one formula whose sums have up to `terms` terms; whole numbers must agree.
+void check_same(const Case& c, const TensorSpec& spec, std::int64_t terms, const std::vector<double>& actual,
+                const std::vector<double>& expected) {
+  double largest = 1.0;
+  for (const double e : expected) largest = std::max(largest, std::abs(e));
+  const double bound =
+      spec.dtype == Dtype::float32 ? 16 * std::sqrt(static_cast<double>(terms) + 1) * kUnitRoundoff * largest : 0.0;
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    CHECK(std::abs(actual[i] - expected[i]) <= bound, "for ", describe(c), ": element ", i, " is ", actual[i],
+          ", scalar gives ", expected[i], ", within ", bound);
+}
+
+Inputs float_inputs(const OpSpec& spec, const Tensors& in) {
+  Inputs floats;
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const std::vector<double> values = numbers(spec.in[i], in[i]);
+    floats.emplace_back(values.begin(), values.end());
   }
+  return floats;
+}
+
+template <class F>
+void on_every_isa(const F& f) {
+  for (const char* isa : {"scalar", "avx2", "avx512", "neon"}) {
+    try {
+      set_isa(isa);
+    } catch (const std::invalid_argument&) {
+      continue;  // not on this CPU
+    }
+    for (const Place place : {Place::before_guard, Place::after_guard}) f(place);
+  }
+  set_isa("auto");
+}
+
+void check(const Case& c) {
+  const OpSpec spec = spec_of(c);
+  const Tensors in = random_inputs(c);
+  const Oracle oracle = oracle_of(c.op);
+  if (oracle) {
+    const Exact exact = oracle(spec, float_inputs(spec, in));
+    on_every_isa([&](Place place) { check_exact(c, numbers(spec.out[0], run(spec, in, place)[0]), exact); });
+    return;
+  }
+  set_isa("scalar");
+  const Tensors expected = run(spec, in, Place::before_guard);
+  std::vector<TensorSpec> specs = spec.out;
+  specs.insert(specs.end(), spec.in.begin(), spec.in.end());
+  std::int64_t terms = 1;
+  for (const TensorSpec& s : spec.in) terms = std::max(terms, s.count());
+  on_every_isa([&](Place place) {
+    const Tensors actual = run(spec, in, place);
+    for (std::size_t t = 0; t < actual.size(); ++t)
+      check_same(c, specs[t], terms, numbers(specs[t], actual[t]), numbers(specs[t], expected[t]));
+  });
+}
+
+void check_all(const std::vector<Case>& cases) {
+  for (const Case& c : cases) check(c);
 }
 
 }  // namespace
 
-TEST(kernels, convolutions_agree_with_the_oracle_within_their_buffers) { check_on_every_isa(conv_cases()); }
-TEST(kernels, dense_agrees_with_the_oracle_within_its_buffers) { check_on_every_isa(dense_cases()); }
-TEST(kernels, elementwise_agrees_with_the_oracle_within_its_buffers) { check_on_every_isa(elementwise_cases()); }
+TEST(kernels, convolutions_stay_in_their_buffers_and_are_right) { check_all(conv_cases()); }
+TEST(kernels, dense_stays_in_its_buffers_and_is_right) { check_all(dense_cases()); }
+TEST(kernels, elementwise_ops_stay_in_their_buffers_and_are_right) { check_all(elementwise_cases()); }
+TEST(kernels, window_ops_stay_in_their_buffers_and_are_right) { check_all(window_cases()); }
+TEST(kernels, row_ops_stay_in_their_buffers_and_are_right) { check_all(row_cases()); }
+TEST(kernels, updates_stay_in_their_buffers_and_are_right) { check_all(update_cases()); }
 
 TEST(kernels, unknown_op_is_refused_by_name) {
   OpSpec spec;
