@@ -11,6 +11,7 @@ from math import prod
 
 import numpy as np
 import pytest
+
 from cnnfast.bench import agreement, cli, networks, peers, report, statistics, workloads
 from cnnfast.bench.agreement import Answer, checks, disagreement
 from cnnfast.bench.data import make_data

@@ -13,14 +13,18 @@ from cnnfast.bench.spec import Workload
 
 Arrays = Mapping[str, np.ndarray]
 
-#: Largest difference of outputs and gradients, as a part of the array's largest magnitude.
+#: Largest difference of outputs, and of a single kernel's gradients, as a part of the largest magnitude.
 OUTPUT_TOLERANCE = 1e-4
-GRADIENT_TOLERANCE = 2e-3
+#: Difference of a whole network's gradients, in the Euclidean norm. Among millions of activations some are so
+#: near to a ReLU's kink or a pooling's tie that rounding decides: measured up to 2e-3 between peers. Wrong
+#: arithmetic is far above: gradients are sums of terms of both signs, so to leave out one term in a thousand
+#: changes them by 3 %.
+GRADIENT_TOLERANCE = 1e-2
+#: Difference of weight changes, in the Euclidean norm. Adam and RMSprop divide by the gradient's magnitude,
+#: so where a gradient is rounding noise its sign, and a whole step, is chance: measured up to 0.05.
+UPDATE_TOLERANCE = 0.2
 #: Relative difference of losses.
 LOSS_TOLERANCE = 1e-3
-#: Difference of weight changes, in the Euclidean norm. Adam and RMSprop divide by the gradient's magnitude,
-#: so where a gradient is rounding noise its sign, and a whole step, is chance.
-UPDATE_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Check:
         what: for messages.
         workload: what to load.
         steps: how many steps to do before the answer is taken.
-        compare: "output", "gradient" (a change of weights by plain gradient descent) or "update" (by the
-            optimizer).
+        compare: which tolerance holds: "output", "gradient" (a change of weights by gradient descent) or
+            "update" (by the optimizer).
     """
 
     what: str
@@ -48,7 +52,7 @@ def checks(workload: Workload) -> Iterator[Check]:
     plain gradient descent makes; losses and the change of the weights over two steps of the optimizer itself.
     """
     if workload.mode != "train":
-        yield Check("output", workload, 0, "output" if workload.mode in ("infer", "forward") else "gradient")
+        yield Check("output", workload, 0, "output")
         return
     plain = workload.without_dropout()
     yield Check("prediction", dataclasses.replace(plain, mode="infer"), 0, "output")
@@ -95,15 +99,19 @@ _TOLERANCE = {"output": OUTPUT_TOLERANCE, "gradient": GRADIENT_TOLERANCE, "updat
 def _difference(check: Check, name: str, start: Arrays, a: np.ndarray, b: np.ndarray) -> float:
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("inf")
-    if check.steps and name in start:
+    if check.steps:
         a, b = a.astype(np.float64) - start[name], b.astype(np.float64) - start[name]
-    if check.compare == "update":
-        return _part(float(np.linalg.norm(a - b)), float(np.linalg.norm(a)))
-    return _part(float(np.abs(a - b).max(initial=0)), float(np.abs(a).max(initial=0)))
-
-
-def _part(error: float, scale: float) -> float:
+    size = _largest if check.compare == "output" else _norm
+    error, scale = size(a - b), size(a)
     return 0.0 if error == 0 else error / scale if scale else float("inf")
+
+
+def _largest(a: np.ndarray) -> float:
+    return float(np.abs(a).max(initial=0.0))
+
+
+def _norm(a: np.ndarray) -> float:
+    return float(np.linalg.norm(a))
 
 
 def _numbers(values: list[float]) -> str:

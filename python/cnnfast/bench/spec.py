@@ -43,7 +43,7 @@ class Workload:
         layers: in an order in which each comes after those it reads; the last is the output.
         loss: "sparse_categorical_crossentropy" or "binary_crossentropy", for "train".
         optimizer: "sgd", "adam" or "rmsprop", for "train".
-        learning_rate: of the optimizer.
+        learning_rate: of the optimizer; small, because every step sees the same batch.
         description: one line for people.
         seed: of data and weights.
     """
@@ -55,7 +55,7 @@ class Workload:
     layers: tuple[Layer, ...]
     loss: str = ""
     optimizer: str = ""
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-5
     description: str = ""
     seed: int = 1
 

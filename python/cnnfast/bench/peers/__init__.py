@@ -20,8 +20,8 @@ class Session(Protocol):
     def answer(self) -> dict[str, np.ndarray]:
         """What must agree, in cnnfast's layouts whatever the peer computes in.
 
-        For "train" all weights as they are now; for "infer" {"y"}; for kernels {"y"} or the gradients, {"dx",
-        "dkernel", ...}.
+        For "train" all weights as they are now; for "infer" {"y"}; for kernels {"y"}, or gradients as {"dx"}
+        and {"dkernel"}, or for "both" y and all gradients.
         """
 
 

@@ -28,28 +28,26 @@ def prepare(workload: Workload, data: Data) -> Session:
 
 
 class KernelSession:
-    """One layer, or one of its gradients, as a Program of its own."""
+    """One layer, or its gradients, as a Program of its own."""
 
     def __init__(self, workload: Workload, data: Data):
-        self._targets = gradient_targets(workload)
+        self._workload = workload
+        targets = gradient_targets(workload)
         model = build_model(cnnfast, workload, data.weights)
         variables = {v.name.rsplit("/", 1)[-1]: v for v in model.weights}
-        graph = Graph(training=bool(self._targets))
-        x = graph.input(Spec(data.x.shape))
+        graph = Graph(training=bool(targets))
+        x, dy = graph.input(Spec(data.x.shape)), graph.input(Spec(data.y.shape))
         y = model(x)
-        if self._targets:
-            dy = graph.input(Spec(data.y.shape))
-            wrt = [x if name == "x" else graph.variable(variables[name]) for name in self._targets]
-            found = differentiate(graph, [(y, dy)], wrt)
-            self._program = Program(graph, [x, dy], [g for g in found if g is not None])
-            self._feeds = [data.x, data.y]
-        else:
-            self._program = Program(graph, [x], [y])
-            self._feeds = [data.x]
+        wrt = [x if name == "x" else graph.variable(variables[name]) for name in targets]
+        found = [g for g in differentiate(graph, [(y, dy)], wrt) if g is not None]
+        # What is not fetched is not computed: the gradient alone for "dx" and "dw".
+        fetches = [*found, y] if workload.mode in ("forward", "both") else found
+        self._program = Program(graph, [x, dy], fetches)
+        self._feeds = [data.x, data.y]
 
     def step(self) -> float:
         self._program.run(self._feeds, fetch=())
         return 0.0
 
     def answer(self) -> dict[str, np.ndarray]:
-        return kernel_answer(self._targets, self._program.run(self._feeds)[1])
+        return kernel_answer(self._workload, self._program.run(self._feeds)[1])

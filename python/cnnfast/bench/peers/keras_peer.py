@@ -39,13 +39,13 @@ def prepare(workload: Workload, data: Data) -> Session:
 
 
 class KernelSession:
-    """One layer, or one of its gradients, as a compiled function of x and dy."""
+    """One layer, or its gradients, as a compiled function of x and dy."""
 
     def __init__(self, workload: Workload, data: Data):
-        self._targets = gradient_targets(workload)
+        self._workload = workload
         model = build_model(keras, workload, data.weights)
         make = _tensorflow_function if _TENSORFLOW else _jax_function
-        self._run = make(model, self._targets, data)
+        self._run = make(model, workload, data)
 
     def step(self) -> float:
         for array in self._run():
@@ -54,17 +54,13 @@ class KernelSession:
         return 0.0
 
     def answer(self) -> dict[str, np.ndarray]:
-        return kernel_answer(self._targets, self._run())
+        return kernel_answer(self._workload, self._run())
 
 
-def _targets_of(model: Any, targets: list[str], x: Any) -> list[Any]:
-    by_name = {v.name: v for v in model.trainable_variables}
-    return [x if name == "x" else by_name[name] for name in targets]
-
-
-def _tensorflow_function(model: Any, targets: list[str], data: Data) -> Callable[[], list[Any]]:
+def _tensorflow_function(model: Any, workload: Workload, data: Data) -> Callable[[], list[Any]]:
     import tensorflow as tf
 
+    targets, learned = gradient_targets(workload), {v.name: v.value for v in model.trainable_variables}
     x, dy = tf.constant(data.x), tf.constant(data.y)
 
     @tf.function
@@ -76,30 +72,34 @@ def _tensorflow_function(model: Any, targets: list[str], data: Data) -> Callable
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = model(x, training=True)
-        wanted = [v if v is x else v.value for v in _targets_of(model, targets, x)]
-        return list(tape.gradient(y, wanted, output_gradients=dy))
+        wanted = [x if name == "x" else learned[name] for name in targets]
+        found = tape.gradient(y, wanted, output_gradients=dy)
+        return [*found, y] if workload.mode == "both" else found
 
     return (lambda: backward(x, dy)) if targets else (lambda: forward(x))
 
 
-def _jax_function(model: Any, targets: list[str], data: Data) -> Callable[[], list[Any]]:
+def _jax_function(model: Any, workload: Workload, data: Data) -> Callable[[], list[Any]]:
     import jax
 
+    targets = gradient_targets(workload)
     x, dy = jax.numpy.asarray(data.x), jax.numpy.asarray(data.y)
-    learned = [v.value for v in model.trainable_variables]
+    learned = {v.name: v.value for v in model.trainable_variables}
+    names = list(learned)  # jit hands dictionaries over in the order of their keys
     fixed = [v.value for v in model.non_trainable_variables]
-    names = [v.name for v in model.trainable_variables]
 
     @jax.jit
-    def forward(x: Any, learned: list[Any]) -> list[Any]:
-        return [model.stateless_call(learned, fixed, x, training=False)[0]]
+    def forward(x: Any, learned: dict[str, Any]) -> list[Any]:
+        return [model.stateless_call([learned[n] for n in names], fixed, x, training=False)[0]]
 
     @jax.jit
-    def backward(x: Any, learned: list[Any], dy: Any) -> list[Any]:
-        def run(x: Any, learned: list[Any]) -> Any:
-            return model.stateless_call(learned, fixed, x, training=True)[0]
+    def backward(x: Any, learned: dict[str, Any], dy: Any) -> list[Any]:
+        def run(x: Any, learned: dict[str, Any]) -> Any:
+            return model.stateless_call([learned[n] for n in names], fixed, x, training=True)[0]
 
-        dx, dlearned = jax.vjp(run, x, learned)[1](dy)
-        return [dx if name == "x" else dlearned[names.index(name)] for name in targets]
+        y, gradients = jax.vjp(run, x, learned)
+        dx, dlearned = gradients(dy)
+        found = [dx if name == "x" else dlearned[name] for name in targets]
+        return [*found, y] if workload.mode == "both" else found
 
     return (lambda: backward(x, learned, dy)) if targets else (lambda: forward(x, learned))

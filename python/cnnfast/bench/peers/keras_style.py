@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfast.bench.data import Data
 from cnnfast.bench.shapes import Options
-from cnnfast.bench.spec import INPUT, Layer, Workload
+from cnnfast.bench.spec import INPUT, Layer, Workload, gradient_targets
 
 
 def _activation(o: Options) -> str | None:
@@ -118,7 +118,8 @@ class ModelSession:
         return dict(zip(self._data.weights, values, strict=True))
 
 
-def kernel_answer(targets: list[str], arrays: Any) -> dict[str, np.ndarray]:
-    """Names what a kernel session computed: "y", or "d" with each target's name."""
-    names = [f"d{name}" for name in targets] or ["y"]
+def kernel_answer(workload: Workload, arrays: Any) -> dict[str, np.ndarray]:
+    """Names what a kernel session computed: "d" with each target's name, then y if the mode has it."""
+    names = [f"d{name}" for name in gradient_targets(workload)]
+    names += ["y"] if workload.mode in ("forward", "both") else []
     return dict(zip(names, (np.asarray(a) for a in arrays), strict=True))

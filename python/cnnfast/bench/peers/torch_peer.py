@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
 from cnnfast.bench.peers.channels_first import WeightLayout, images_first, images_last
+from cnnfast.bench.peers.keras_style import kernel_answer
 from cnnfast.bench.shapes import Options, Shape, padding_of, pair
 from cnnfast.bench.spec import INPUT, Workload, gradient_targets
 
@@ -225,29 +226,31 @@ class KernelSession:
     """One layer; its gradients through autograd, which computes only those that are asked for."""
 
     def __init__(self, workload: Workload, data: Data):
-        self._mode, self._targets = workload.mode, gradient_targets(workload)
+        self._workload, self._targets = workload, gradient_targets(workload)
         self._layout, self._layer = WeightLayout(workload), workload.layers[0].name
         self._net = _network(workload, data, self._layout).train(bool(self._targets))
         self._x, self._dy = _tensor(data.x).requires_grad_(bool(self._targets)), _tensor(data.y)
         self._wrt = [self._x if t == "x" else self._net.tensor(f"{self._layer}/{t}") for t in self._targets]
-        self._y = self._net(self._x) if self._mode in ("dx", "dw") else None
+        self._y = self._net(self._x) if workload.mode in ("dx", "dw") else None
 
     def _run(self) -> tuple[torch.Tensor, ...]:
         if not self._targets:
             with torch.inference_mode():
                 return (self._net(self._x),)
-        y = self._net(self._x) if self._y is None else self._y
-        return torch.autograd.grad(y, self._wrt, self._dy, retain_graph=self._y is not None)
+        if self._y is not None:
+            return torch.autograd.grad(self._y, self._wrt, self._dy, retain_graph=True)
+        y = self._net(self._x)
+        return (*torch.autograd.grad(y, self._wrt, self._dy), y)
 
     def step(self) -> float:
         self._run()
         return 0.0
 
     def answer(self) -> dict[str, np.ndarray]:
-        arrays = [t.detach().numpy() for t in self._run()]
-        if not self._targets:
-            return {"y": images_last(arrays[0])}
+        found = kernel_answer(self._workload, [t.detach() for t in self._run()])
         return {
-            f"d{t}": images_last(a) if t == "x" else self._layout.restore(f"{self._layer}/{t}", a)
-            for t, a in zip(self._targets, arrays, strict=True)
+            name: images_last(a)
+            if name in ("y", "dx")
+            else self._layout.restore(f"{self._layer}/{name[1:]}", a)
+            for name, a in found.items()
         }
