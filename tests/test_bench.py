@@ -65,9 +65,7 @@ def test_kernel_rows_have_the_output_shapes_that_the_engine_computes(row: Worklo
 
 def test_workload_survives_a_trip_through_json() -> None:
     for row in workloads.workloads().values():
-        assert (
-            Workload.from_json(json.loads(json.dumps(row.to_json()))).weight_shapes() == row.weight_shapes()
-        )
+        assert Workload.from_json(json.loads(json.dumps(row.to_json()))).weight_shapes() == row.weight_shapes()
 
 
 def test_data_is_the_same_every_time_and_for_every_mode() -> None:
@@ -127,9 +125,7 @@ def test_training_is_checked_by_prediction_gradient_and_update() -> None:
     assert found[2].workload.optimizer == "adam"
 
 
-@pytest.mark.parametrize(
-    "check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what
-)
+@pytest.mark.parametrize("check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what)
 def test_equal_answers_agree(check: agreement.Check) -> None:
     assert disagreement(check, answers(check), answers(check)) == ""
 
@@ -250,9 +246,7 @@ def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
     assert "differs from cnnfast" in report.rows(result, 20)
 
 
-@pytest.mark.parametrize(
-    "fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")]
-)
+@pytest.mark.parametrize("fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")])
 def test_a_peer_that_fails_is_reported_and_the_others_go_on(fault: str, message: str) -> None:
     result = run_fake(fault=fault, peers=("torch", "keras"))
     assert message in result.measurements["torch"].error
@@ -303,9 +297,7 @@ def test_worker_counts_its_steps_and_times_them(tmp_path) -> None:  # type: igno
 
 
 def test_worker_answers_a_bad_command_with_an_error_and_goes_on(capsys) -> None:  # type: ignore[no-untyped-def]
-    requests = io.StringIO(
-        '{"command": "dance"}\nnot json\n{"command": "round", "steps": 1}\n{"command": "memory"}\n'
-    )
+    requests = io.StringIO('{"command": "dance"}\nnot json\n{"command": "round", "steps": 1}\n{"command": "memory"}\n')
     answers = io.StringIO()
     serve(Worker(lambda workload, data: CountingSession()), requests, answers)
     lines = [json.loads(line) for line in answers.getvalue().splitlines()]
@@ -383,9 +375,7 @@ def test_names_stand_for_several_peers_and_none_is_run_twice(monkeypatch) -> Non
 
 def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     file, plot = tmp_path / "bench.json", tmp_path / "bench.png"
-    args = parse(
-        "--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot)
-    )
+    args = parse("--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot))
     assert cli.main(args) == 0
     out = capsys.readouterr().out
     assert "kernel/dense-576-64/forward" in out and "1 thread" in out
@@ -449,9 +439,7 @@ def branched_training() -> Workload:
     net.add("conv2d", filters=4, kernel=3, strides=2, padding="same", bias=False)
     net.add("batch_norm")
     x = net.add("relu")
-    a = net.add(
-        "conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False
-    )
+    a = net.add("conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False)
     net.add("depthwise", x, kernel=3, padding=1)
     net.add("relu6")
     b = net.add("conv2d", filters=6, kernel=1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cnnfast import datasets
 from cnnfast.datasets import _digits, _idx_set, _store, cifar10, fashion_mnist, mnist, read_idx
 
@@ -392,9 +393,7 @@ def test_without_a_setting_data_go_to_the_users_cache(monkeypatch):
 def test_importing_the_data_sets_needs_no_network_library():
     code = "import sys, cnnfast.datasets; sys.exit(bool({'pooch', 'requests'} & set(sys.modules)))"
     path = os.pathsep.join(filter(None, sys.path))
-    assert (
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}).returncode == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}).returncode == 0
 
 
 @pytest.mark.peers

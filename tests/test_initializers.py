@@ -136,9 +136,7 @@ def test_every_name_gives_an_initializer_that_json_can_hold(name):
 
 def test_a_function_is_an_initializer_and_its_result_is_checked():
     assert initializers.get(lambda shape: np.full(shape, 2))((2,)).tolist() == [2, 2]
-    with pytest.raises(
-        ValueError, match=r"expected to give numbers of shape \(2,\), got float64 of shape \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"expected to give numbers of shape \(2,\), got float64 of shape \(3,\)"):
         initializers.get(lambda shape: np.zeros(3))((2,))
     with pytest.raises(ValueError, match="not registered"):
         initializers.serialize(initializers.get(lambda shape: np.zeros(shape)))

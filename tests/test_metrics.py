@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+
 from cnnfast import metrics
 
 RNG = np.random.default_rng(7)
@@ -203,9 +204,7 @@ def test_confusion_matrix_takes_labels_scores_and_single_probabilities():
 def test_confusion_metric_grows_and_equals_the_function():
     metric = metrics.ConfusionMatrix()
     for label in range(C):
-        metric.update_state(
-            LABELS[label == LABELS], LOGITS[label == LABELS].argmax(1), WEIGHTS[label == LABELS]
-        )
+        metric.update_state(LABELS[label == LABELS], LOGITS[label == LABELS].argmax(1), WEIGHTS[label == LABELS])
     whole = metrics.confusion_matrix(LABELS, LOGITS, sample_weight=WEIGHTS)
     np.testing.assert_allclose(metric.result(), whole, rtol=N * 2.0**-53)
 

@@ -79,7 +79,12 @@ def test_conv2d_without_bias_and_with_one_differ_by_the_bias(rng):
 @pytest.mark.parametrize(
     ("x", "w", "options", "message"),
     [
-        ((8, 28, 28, 1), (3, 3, 3, 32), {}, r"w expects 3 input channels .*\(3, 3, 3, 32\), x has .*\(8, 28, 28, 1\)"),
+        (
+            (8, 28, 28, 1),
+            (3, 3, 3, 32),
+            {},
+            r"w expects 3 input channels .*\(3, 3, 3, 32\), x has .*\(8, 28, 28, 1\)",
+        ),
         ((8, 28, 28), (3, 3, 3, 32), {}, r"x expects 4 dimensions \(N,H,W,C\), got shape \(8, 28, 28\)"),
         ((8, 28, 28, 3), (3, 3, 32), {}, r"w expects 4 dimensions"),
         ((0, 28, 28, 3), (3, 3, 3, 32), {}, r"dimension of size 0"),
@@ -87,7 +92,12 @@ def test_conv2d_without_bias_and_with_one_differ_by_the_bias(rng):
         ((1, 2, 5, 3), (3, 3, 3, 2), {}, r"window of 3 rows does not fit in the input's 2"),
         ((1, 5, 5, 3), (3, 3, 3, 2), {"strides": 0}, r"strides must be at least 1, got 0"),
         ((1, 5, 5, 3), (3, 3, 3, 2), {"dilation": (1, 0)}, r"dilation must be at least 1"),
-        ((1, 5, 5, 3), (3, 3, 3, 2), {"padding": "full"}, r"padding must be 'valid', 'same' or numbers, got 'full'"),
+        (
+            (1, 5, 5, 3),
+            (3, 3, 3, 2),
+            {"padding": "full"},
+            r"padding must be 'valid', 'same' or numbers, got 'full'",
+        ),
         ((1, 5, 5, 3), (3, 3, 3, 2), {"padding": -1}, r"must not be negative"),
         ((1, 5, 5, 3), (3, 3, 3, 2), {"groups": 0}, r"groups must be an integer of at least 1"),
         ((1, 5, 5, 4), (3, 3, 2, 3), {"groups": 2}, r"3 filters cannot be split into 2 groups"),

@@ -68,9 +68,7 @@ FACTORS = [(1, 1), (2, 2), (3, 2), (1, 4), (5, 1)]
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 @pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("shape", SIZES)
-def test_upsampling_and_its_gradient_agree_with_their_matrices_on_every_isa(
-    rng, isa, shape, factor, interpolation
-):
+def test_upsampling_and_its_gradient_agree_with_their_matrices_on_every_isa(rng, isa, shape, factor, interpolation):
     x = rng.standard_normal(shape).astype(np.float32)
     y = ops.upsample2d(x, factor, interpolation)
     exact = oracle.upsample2d(x.astype(np.float64), factor, interpolation)
@@ -94,9 +92,7 @@ def test_gradient_rule_of_upsampling_agrees_with_central_differences(rng, interp
 
 def test_layout_ops_give_the_same_bits_for_any_number_of_threads(rng, same_bits):
     x = rng.standard_normal((5, 30, 31, 17)).astype(np.float32)
-    same_bits(
-        lambda: [ops.concatenate([x, x]), ops.zero_pad2d(x, 3), ops.crop2d(x, 3), ops.slice_axis(x, 1, 2, 20)]
-    )
+    same_bits(lambda: [ops.concatenate([x, x]), ops.zero_pad2d(x, 3), ops.crop2d(x, 3), ops.slice_axis(x, 1, 2, 20)])
     same_bits(lambda: [ops.upsample2d(x, 2, i) for i in ("nearest", "bilinear")])
     same_bits(lambda: [ops.upsample2d_backward(x[:, :, :30], (3, 2), i) for i in ("nearest", "bilinear")])
 

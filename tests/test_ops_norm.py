@@ -62,9 +62,7 @@ def test_variance_is_exact_far_from_zero(rng, isa, shape, mean):
     _, m, variance = ops.batch_norm(x)
     exact = x.astype(np.float64).var(tuple(range(x.ndim - 1)))
     assert np.max(np.abs(variance / exact - 1)) < 2e-6
-    assert np.max(np.abs(m - x.astype(np.float64).mean(tuple(range(x.ndim - 1))))) <= 2 * U * max(
-        abs(mean), 1
-    )
+    assert np.max(np.abs(m - x.astype(np.float64).mean(tuple(range(x.ndim - 1))))) <= 2 * U * max(abs(mean), 1)
 
 
 def test_constant_channel_has_variance_zero_and_finite_output(isa):
@@ -179,9 +177,7 @@ def test_moving_average_moves_variables_and_arrays_in_place(isa):
 
 def test_moving_average_refuses_what_it_cannot_change():
     for moving in (np.ones(3), [1.0, 2.0, 3.0], np.ones((3, 2), np.float32)[:, 0]):
-        with pytest.raises(
-            TypeError, match="moving must be a Variable or a writable C-contiguous float32 array"
-        ):
+        with pytest.raises(TypeError, match="moving must be a Variable or a writable C-contiguous float32 array"):
             ops.moving_average_update(moving, np.zeros(3))
     fixed = np.ones(3, np.float32)
     fixed.flags.writeable = False

@@ -155,15 +155,11 @@ def test_pooling_gradients_agree_with_central_differences(rng, op, size, strides
     shape = (2, 5, 4, 3)
     # Distinct values a good step apart: no kink within reach of the differences.
     x = rng.permutation(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape)
-    pads = (
-        same_pads(shape[1:3], (size, size), (strides, strides), (1, 1)) if padding == "same" else (0, 0, 0, 0)
-    )
+    pads = same_pads(shape[1:3], (size, size), (strides, strides), (1, 1)) if padding == "same" else (0, 0, 0, 0)
     forward = (lambda *a: oracle.max_pool2d(*a)[0]) if op is ops.max_pool2d else oracle.average_pool2d
     dy = rng.standard_normal(op(x, size, strides=strides, padding=padding).shape)
 
-    exact = numeric_gradient(
-        lambda v: float((forward(v, (size, size), (strides, strides), pads) * dy).sum()), x
-    )
+    exact = numeric_gradient(lambda v: float((forward(v, (size, size), (strides, strides), pads) * dy).sum()), x)
     dx = _graph_gradient(lambda v: op(v, size, strides=strides, padding=padding), x, dy)
     assert np.allclose(dx, exact, atol=1e-5)
 

@@ -70,9 +70,7 @@ def test_a_small_decay_takes_its_true_share_of_the_weights():
     training = Training(optimizers.SGD(learning_rate=1e-3, weight_decay=4e-3), [w])
     training.step([np.zeros_like(w)])
     lost = np.mean((w.astype(np.float64) - training.variables[0].value) / w)
-    assert (
-        abs(lost / 4e-6 - 1) < 1e-3
-    )  # weights round up and down; a rounded factor would be 0.7 % off for all
+    assert abs(lost / 4e-6 - 1) < 1e-3  # weights round up and down; a rounded factor would be 0.7 % off for all
 
 
 def test_clipping_a_zero_gradient_by_norm_leaves_it_zero():

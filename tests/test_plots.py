@@ -11,11 +11,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
 from cnnfast import plots
 from cnnfast.plots import _style
 from cnnfast.plots.confusion import _readable_on
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
 RNG = np.random.default_rng(5)
 COUNTS = np.array([[50, 3, 0], [1, 40, 9], [0, 2, 45]])

@@ -6,6 +6,7 @@ import random as python_random
 
 import numpy as np
 import pytest
+
 from cnnfast import random, utils
 
 RNG = np.random.default_rng(11)

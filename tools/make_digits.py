@@ -18,6 +18,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+
 from cnnfast.datasets.idx import read_idx
 
 SEED = 2026

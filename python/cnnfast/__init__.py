@@ -45,7 +45,17 @@ _NAMES = {
     "lr_find": "cnnfast.schedules",
 }
 
-__all__ = ["Input", "Model", "Sequential", "__version__", "get_threads", "load_model", "lr_find", "set_threads", *_MODULES]
+__all__ = [
+    "Input",
+    "Model",
+    "Sequential",
+    "__version__",
+    "get_threads",
+    "load_model",
+    "lr_find",
+    "set_threads",
+    *_MODULES,
+]
 
 
 def __getattr__(name: str) -> Any:

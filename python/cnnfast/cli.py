@@ -15,13 +15,16 @@ def build_parser() -> argparse.ArgumentParser:
     from cnnfast.bench import cli as bench
 
     parser = argparse.ArgumentParser(
-        prog="cnnfast", description="Convolutional networks on the computer you have: build, train, run and explain them."
+        prog="cnnfast",
+        description="Convolutional networks on the computer you have: build, train, run and explain them.",
     )
     parser.add_argument("--version", action="version", version=f"cnnfast {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="train a small network on handwritten digits and write what came out")
-    demo.add_argument("--out", type=Path, default=Path("cnnfast-demo"), metavar="DIR", help="where to write (%(default)s)")
+    demo.add_argument(
+        "--out", type=Path, default=Path("cnnfast-demo"), metavar="DIR", help="where to write (%(default)s)"
+    )
     demo.add_argument("--epochs", type=_positive, default=6, metavar="N", help="passes over the digits (%(default)s)")
     demo.add_argument("--seed", type=int, default=1, metavar="N", help="start of all randomness (%(default)s)")
     demo.add_argument("--threads", type=_positive, metavar="N", help="threads to compute with (all that are allowed)")

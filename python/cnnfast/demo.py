@@ -76,7 +76,12 @@ def run(out: Path, *, epochs: int = 6, seed: int = 1) -> dict[str, Any]:
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     timer = EpochTimer()
     history = model.fit(
-        x_train, y_train, batch_size=BATCH_SIZE, epochs=epochs, validation_data=(x_test, y_test), callbacks=[timer]
+        x_train,
+        y_train,
+        batch_size=BATCH_SIZE,
+        epochs=epochs,
+        validation_data=(x_test, y_test),
+        callbacks=[timer],
     )
     predicted = model.predict(x_test, verbose=0).argmax(axis=1)
     seconds = sum(timer.seconds)
@@ -89,7 +94,8 @@ def run(out: Path, *, epochs: int = 6, seed: int = 1) -> dict[str, Any]:
     }
     model.save(out / "digits.safetensors")
     _write_history(out / "history.csv", history.history)
-    atomic_write(out / "metrics.json", (json.dumps(results, indent=2) + "\n").encode())
+    with atomic_write(out / "metrics.json") as temporary:
+        Path(temporary).write_text(json.dumps(results, indent=2) + "\n")
     _plot(out, history, metrics.confusion_matrix(y_test, predicted, num_classes=10))
     print(
         f"Test accuracy {results['test_accuracy']:.4f}, {seconds / epochs:.2f} s per epoch "

@@ -340,9 +340,7 @@ def get(initializer: Any) -> Any:
         return initializer()
     if callable(initializer):
         return _FromFunction(initializer)
-    raise TypeError(
-        f"initializer: expected a name, an Initializer or a function of a shape, got {initializer!r}"
-    )
+    raise TypeError(f"initializer: expected a name, an Initializer or a function of a shape, got {initializer!r}")
 
 
 def serialize(initializer: Initializer) -> dict[str, Any]:

@@ -198,7 +198,11 @@ class CategoricalCrossentropy(Loss):
         return loss_ops.categorical_crossentropy(y_pred, y_true, sample_weight, label_smoothing=s)[0]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+        return {
+            **super().get_config(),
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 @LOSSES.add
@@ -233,7 +237,11 @@ class BinaryCrossentropy(Loss):
         return loss_ops.binary_crossentropy(y_pred, y_true, sample_weight, label_smoothing=s)[0]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+        return {
+            **super().get_config(),
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 @LOSSES.add

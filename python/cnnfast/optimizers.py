@@ -48,7 +48,11 @@ class Optimizer:
         given = [n for n, v in zip(_CLIPPING, (clipnorm, clipvalue, global_clipnorm), strict=True) if v is not None]
         if len(given) > 1:
             raise ValueError(f"{name}: give at most one of {', '.join(_CLIPPING)}, got {' and '.join(given)}")
-        for what, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
+        for what, value in (
+            ("clipnorm", clipnorm),
+            ("clipvalue", clipvalue),
+            ("global_clipnorm", global_clipnorm),
+        ):
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name}: {what} must be a positive number, got {value!r}")
         if weight_decay is not None and not (np.isfinite(weight_decay) and weight_decay >= 0):
@@ -345,7 +349,16 @@ class AdamW(Adam):
         if weight_decay is None:
             raise ValueError(f"{name}: weight_decay must be a number; for none use Adam")
         super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, name
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            amsgrad,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            name,
         )
 
 

@@ -55,9 +55,7 @@ class StepDecay(LearningRateSchedule):
         0.01
     """
 
-    def __init__(
-        self, initial_learning_rate: float, decay_steps: int, factor: float = 0.1, name: str = "StepDecay"
-    ):
+    def __init__(self, initial_learning_rate: float, decay_steps: int, factor: float = 0.1, name: str = "StepDecay"):
         self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
         self.decay_steps = _positive(name, "decay_steps", decay_steps)
         self.factor = _positive(name, "factor", factor)
@@ -92,9 +90,7 @@ class ExponentialDecay(LearningRateSchedule):
 
     def __call__(self, step: int) -> float:
         power = step / self.decay_steps
-        return self.initial_learning_rate * self.decay_rate ** (
-            math.floor(power) if self.staircase else power
-        )
+        return self.initial_learning_rate * self.decay_rate ** (math.floor(power) if self.staircase else power)
 
 
 @SCHEDULES.add
@@ -120,9 +116,7 @@ class InverseTimeDecay(LearningRateSchedule):
 
     def __call__(self, step: int) -> float:
         time = step / self.decay_steps
-        return self.initial_learning_rate / (
-            1.0 + self.decay_rate * (math.floor(time) if self.staircase else time)
-        )
+        return self.initial_learning_rate / (1.0 + self.decay_rate * (math.floor(time) if self.staircase else time))
 
 
 @SCHEDULES.add
@@ -146,8 +140,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.name = name
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
-                f"{name}: values must be one more than boundaries, "
-                f"got {len(self.values)} and {len(self.boundaries)}"
+                f"{name}: values must be one more than boundaries, got {len(self.values)} and {len(self.boundaries)}"
             )
         if self.boundaries != sorted(set(self.boundaries)):
             raise ValueError(f"{name}: boundaries must rise, got {self.boundaries}")
@@ -189,9 +182,7 @@ class PolynomialDecay(LearningRateSchedule):
     def __call__(self, step: int) -> float:
         steps = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
         left = 1.0 - min(step, steps) / steps
-        return (
-            self.initial_learning_rate - self.end_learning_rate
-        ) * left**self.power + self.end_learning_rate
+        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
 
 
 @SCHEDULES.add

@@ -154,9 +154,7 @@ def _count(name: str, size: int | float | None, total: int) -> int | None:
     else:
         raise ValueError(f"split_dataset: {name} as a share must lie between 0 and 1, came {size}")
     if not 0 < count < total:
-        raise ValueError(
-            f"split_dataset: {name}={size} means {count} of {total} samples; 1 to {total - 1} fit"
-        )
+        raise ValueError(f"split_dataset: {name}={size} means {count} of {total} samples; 1 to {total - 1} fit")
     return count
 
 

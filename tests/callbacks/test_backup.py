@@ -112,9 +112,7 @@ def test_training_resumed_after_epoch_3_is_the_uninterrupted_one(fit, tmp_path):
 
 
 @pytest.mark.parametrize("after", [2, 7, 9])
-@pytest.mark.parametrize(
-    "fit", [{}, {"steps_per_epoch": 3}, {"data": (Images(),), "batch_size": None}], ids=str
-)
+@pytest.mark.parametrize("fit", [{}, {"steps_per_epoch": 3}, {"data": (Images(),), "batch_size": None}], ids=str)
 def test_training_resumed_in_the_middle_of_an_epoch_is_the_uninterrupted_one(fit, after, tmp_path):
     whole = train(**fit)
     assert train(tmp_path, Interrupt(after_batches=after), save_freq=2, **fit)[1] is None

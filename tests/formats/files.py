@@ -35,7 +35,5 @@ def flipped(whole: bytes, rng: random.Random, count: int) -> Iterator[bytes]:
         damaged = bytearray(whole)
         for _ in range(rng.choice((1, 1, 2, 3))):
             at = rng.randrange(header_end)
-            damaged[at] = rng.choice(
-                (damaged[at] ^ (1 << rng.randrange(8)), rng.choice(b'0123456789[]{}",:-en'))
-            )
+            damaged[at] = rng.choice((damaged[at] ^ (1 << rng.randrange(8)), rng.choice(b'0123456789[]{}",:-en')))
         yield bytes(damaged)

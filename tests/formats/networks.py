@@ -90,9 +90,7 @@ def frozen() -> Model:
     base = Sequential([Input(IMAGE), layers.Conv2D(2, 3), layers.BatchNormalization()], name="base")
     base.trainable = False
     base.layers[0].trainable = True
-    return Sequential(
-        [Input(IMAGE), base, layers.Flatten(), layers.Dense(2, trainable=False), layers.Dense(1)]
-    )
+    return Sequential([Input(IMAGE), base, layers.Flatten(), layers.Dense(2, trainable=False), layers.Dense(1)])
 
 
 NETWORKS = {

@@ -175,9 +175,7 @@ def test_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
 
     path = tmp_path / "model.safetensors"
     for extra in range(4):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITES_FOREVER, str(path)], stdout=subprocess.PIPE, text=True
-        )
+        writer = subprocess.Popen([sys.executable, "-c", WRITES_FOREVER, str(path)], stdout=subprocess.PIPE, text=True)
         with writer:
             for _ in range(2 + extra):
                 last = int(writer.stdout.readline())

@@ -172,14 +172,10 @@ HOSTILE = {
     "extra a list": {"extra": []},
     "no random state": {"random": None},
     "random state of nothing": {"random": {}},
-    "random state of another generator": {
-        "random": {"bit_generator": "MT19937", "state": {"key": [0], "pos": 0}}
-    },
+    "random state of another generator": {"random": {"bit_generator": "MT19937", "state": {"key": [0], "pos": 0}}},
     "random state too large": {"random": {"bit_generator": "PCG64", "state": {"state": 10**39, "inc": 1}}},
     "optimizer a list": {"optimizer": []},
-    "optimizer of a module": {
-        "optimizer": {"class_name": "os.system", "iterations": 0, "learning_rate": 0.1}
-    },
+    "optimizer of a module": {"optimizer": {"class_name": "os.system", "iterations": 0, "learning_rate": 0.1}},
     "iterations below 0": {"optimizer": {"class_name": "Adam", "iterations": -1, "learning_rate": 0.1}},
     "iterations endless": {"optimizer": {"class_name": "Adam", "iterations": 10**20, "learning_rate": 0.1}},
     "learning rate below 0": {"optimizer": {"class_name": "Adam", "iterations": 0, "learning_rate": -0.1}},

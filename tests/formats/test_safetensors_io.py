@@ -110,9 +110,7 @@ except OSError as error:
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 def test_full_disk_is_an_error_that_leaves_the_old_file(path):
     before = path.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-c", FILLS_THE_DISK, path], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", FILLS_THE_DISK, path], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("refused:"), done.stderr
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]

@@ -68,9 +68,7 @@ def test_file_is_an_ordinary_safetensors_file(saved, path):
     from safetensors.numpy import load_file
 
     arrays = load_file(path)
-    assert sorted(arrays) == [
-        f"weights/{layer}/{w}" for layer in ("conv2d", "dense") for w in ("bias", "kernel")
-    ]
+    assert sorted(arrays) == [f"weights/{layer}/{w}" for layer in ("conv2d", "dense") for w in ("bias", "kernel")]
     assert np.array_equal(arrays["weights/dense/kernel"], saved.layers[-1].kernel.value)
 
 
@@ -262,9 +260,7 @@ def test_losses_and_metrics_of_several_outputs_come_back(path):
     again = load_model(path)
     targets = [np.ones((5, 1), np.float32), np.ones((5, 2), np.float32)]
     xs = inputs_of(model)
-    assert again.test_on_batch(xs, targets, return_dict=True) == model.test_on_batch(
-        xs, targets, return_dict=True
-    )
+    assert again.test_on_batch(xs, targets, return_dict=True) == model.test_on_batch(xs, targets, return_dict=True)
 
 
 def test_model_that_was_not_compiled_or_is_not_to_be_is_not_compiled(saved, path, tmp_path):
@@ -317,9 +313,7 @@ def described(class_name, **config):
 
 @pytest.mark.parametrize("units", [4, 10**9, 10**12, 2**63, 10**38])
 def test_no_more_memory_is_taken_for_weights_than_the_file_holds(saved, path, units):
-    with pytest.raises(
-        ValueError, match=r"hostile\.safetensors.*layer 3 \(Sequential\).*the file has \d+ left"
-    ):
+    with pytest.raises(ValueError, match=r"hostile\.safetensors.*layer 3 \(Sequential\).*the file has \d+ left"):
         load_model(rewritten(path, changed_config(units=units)))
 
 

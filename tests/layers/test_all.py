@@ -63,9 +63,7 @@ LINEAR = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c[0] in LINEAR and "activation" not in c[1]], ids=case_id
-)
+@pytest.mark.parametrize("case", [c for c in CASES if c[0] in LINEAR and "activation" not in c[1]], ids=case_id)
 def test_gradients_of_linear_layers_are_their_differences(rng, case):
     """sum(dx * d) = sum(dy * (f(x + d) - f(x))), exactly but for rounding, however large d is."""
     layer, shape = _make(case)

@@ -22,9 +22,7 @@ def _with_random_weights(rng, layer, x):
 
 def test_conv2d_layer_computes_the_convolution_its_arguments_describe(rng):
     x = rng.standard_normal((2, 9, 8, 6)).astype(np.float32)
-    layer = layers.Conv2D(
-        4, (3, 2), strides=(2, 1), padding="same", dilation_rate=(1, 2), groups=2, activation="relu"
-    )
+    layer = layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", dilation_rate=(1, 2), groups=2, activation="relu")
     w, b = _with_random_weights(rng, layer, x).get_weights()
     assert w.shape == (3, 2, 3, 4) and b.shape == (4,)
     pads = oracle.same_pads((9, 8), (3, 2), (2, 1), (1, 2))
@@ -65,9 +63,7 @@ def test_a_convolution_without_bias_has_one_weight(rng):
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize(
-    ("kernel", "stride", "dilation"), [*itertools.product((1, 2, 3, 5), (1, 2, 3), (1, 2))]
-)
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [*itertools.product((1, 2, 3, 5), (1, 2, 3), (1, 2))])
 def test_output_shapes_follow_keras_formulas(padding, kernel, stride, dilation):
     span = (kernel - 1) * dilation + 1
     options = {"strides": stride, "padding": padding, "dilation_rate": dilation}

@@ -67,9 +67,7 @@ def test_shape_layers_do_what_numpy_does(rng):
     x = rng.standard_normal((2, 4, 5, 3)).astype(np.float32)
     assert np.array_equal(layers.Flatten()(x), x.reshape(2, -1))
     assert np.array_equal(layers.Reshape((5, -1))(x), x.reshape(2, 5, 12))
-    assert np.array_equal(
-        layers.ZeroPadding2D(((1, 2), (0, 3)))(x), np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)))
-    )
+    assert np.array_equal(layers.ZeroPadding2D(((1, 2), (0, 3)))(x), np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0))))
     assert np.array_equal(layers.ZeroPadding2D(2)(x), np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))))
     assert np.array_equal(layers.Cropping2D(((1, 2), (0, 3)))(x), x[:, 1:2, :2])
     assert np.array_equal(layers.UpSampling2D((3, 2))(x), x.repeat(3, 1).repeat(2, 2))
@@ -127,9 +125,7 @@ def test_relu_has_slope_and_limit():
 
 # The composed ones; those of the engine are tested with the ops.
 FORMULAS = {
-    "selu": lambda x: (
-        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
-    ),
+    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
     "hard_sigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
     "hard_silu": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,

@@ -17,9 +17,7 @@ def _model(*made, shape):
 
 def test_penalties_are_in_the_loss_and_in_the_gradient(rng):
     x, y = rng.standard_normal((2, 8, 3)).astype(np.float32)
-    model = _model(
-        layers.Dense(3, use_bias=False, kernel_regularizer=regularizers.L1L2(0.1, 0.2)), shape=(3,)
-    )
+    model = _model(layers.Dense(3, use_bias=False, kernel_regularizer=regularizers.L1L2(0.1, 0.2)), shape=(3,))
     (w,) = (v.astype(float) for v in model.get_weights())
     error = x @ w - y
     loss = np.mean(error**2) + 0.1 * np.abs(w).sum() + 0.2 * (w**2).sum()

@@ -39,7 +39,11 @@ def conv2d(x, w, b, strides, dilation, pads: Pads, groups):
     patches = _patches(x, R, S, P, Q, strides, dilation, pads)
     Kg = K // groups
     parts = [
-        np.einsum("npqrsc,rsck->npqk", patches[..., g * Cg : (g + 1) * Cg], w[..., g * Kg : (g + 1) * Kg].astype(float))
+        np.einsum(
+            "npqrsc,rsck->npqk",
+            patches[..., g * Cg : (g + 1) * Cg],
+            w[..., g * Kg : (g + 1) * Kg].astype(float),
+        )
         for g in range(groups)
     ]
     y = np.concatenate(parts, axis=-1)

@@ -20,9 +20,7 @@ def softmax_backward(dy, x):
 def _factor(x, weight):
     """What each sample's loss counts for, (..., 1)."""
     samples = x[..., 0].size
-    return (
-        np.ones((*x.shape[:-1], 1)) / samples if weight is None else weight[..., None].astype(float) / samples
-    )
+    return np.ones((*x.shape[:-1], 1)) / samples if weight is None else weight[..., None].astype(float) / samples
 
 
 def one_hot(labels, classes):

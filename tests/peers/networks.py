@@ -41,7 +41,8 @@ def random_network(seed: int, *, groups: bool, norm: bool = True) -> Network:
                 "conv",
                 {
                     "filters": filters, "kernel": kernel, "strides": strides, "padding": padding, "dilation": dilation,
-                    "groups": group, "bias": bool(rng.integers(2)), "activation": pick("relu", "linear", "tanh", "sigmoid"),
+                    "groups": group, "bias": bool(rng.integers(2)),
+                    "activation": pick("relu", "linear", "tanh", "sigmoid"),
                 },
             )
         )  # fmt: skip
@@ -54,9 +55,15 @@ def random_network(seed: int, *, groups: bool, norm: bool = True) -> Network:
         if extra == "norm":
             net.layers.append(("norm", {"momentum": 0.9, "epsilon": 1e-3}))
         elif extra == "shortcut":
-            settings = dict(
-                filters=c, kernel=(3, 3), strides=(1, 1), padding="same", dilation=(1, 1), groups=1, bias=True
-            )
+            settings = {
+                "filters": c,
+                "kernel": (3, 3),
+                "strides": (1, 1),
+                "padding": "same",
+                "dilation": (1, 1),
+                "groups": 1,
+                "bias": True,
+            }
             net.layers += [("conv", {**settings, "activation": "linear"}), ("shortcut", {"back": 1})]
         elif extra == "depthwise":
             net.layers.append(("depthwise", {"kernel": (3, 3), "strides": (1, 1), "multiplier": pick(1, 2)}))

@@ -50,9 +50,7 @@ def test_shapes_and_weight_names_are_those_of_keras(pair):
     ours, theirs, x = pair
     shape = [tuple(v.shape) for v in x] if isinstance(x, list) else tuple(x.shape)
     assert tuple(ours.compute_output_shape(shape)) == tuple(theirs.compute_output_shape(shape))
-    assert [w.name.split("/")[-1] for w in ours.weights] == [
-        w.name for w in theirs.weights if "seed" not in w.name
-    ]
+    assert [w.name.split("/")[-1] for w in ours.weights] == [w.name for w in theirs.weights if "seed" not in w.name]
     assert ours.count_params() == theirs.count_params()
 
 
@@ -68,9 +66,7 @@ def _assert_same_gradients(pair, rng, **training):
     exact = tape.gradient(total, [*inputs, *(v.value for v in theirs.trainable_variables)])
     for a, b in zip(gradients(ours, x, dy, **training), map(np.asarray, exact), strict=True):
         # Batch normalization's gradients are differences of near equals: they are exact relative to dy.
-        assert a.shape == b.shape and np.max(np.abs(a - b)) <= 1e-5 * max(
-            np.max(np.abs(b)), np.max(np.abs(dy))
-        )
+        assert a.shape == b.shape and np.max(np.abs(a - b)) <= 1e-5 * max(np.max(np.abs(b)), np.max(np.abs(dy)))
 
 
 @pytest.mark.parametrize("pair", CASES, ids=case_id, indirect=True)
@@ -78,9 +74,7 @@ def test_gradients_agree_with_keras(pair, rng):
     _assert_same_gradients(pair, rng)
 
 
-@pytest.mark.parametrize(
-    "pair", [c for c in CASES if c[0] == "BatchNormalization"], ids=case_id, indirect=True
-)
+@pytest.mark.parametrize("pair", [c for c in CASES if c[0] == "BatchNormalization"], ids=case_id, indirect=True)
 def test_gradients_through_batch_statistics_agree_with_keras(pair, rng):
     _assert_same_gradients(pair, rng, training=True)
     ours, theirs, _ = pair

@@ -139,9 +139,7 @@ def test_same_calls_of_hooks():
 )
 @pytest.mark.parametrize("rate", [0.05, 0.6])
 def test_same_early_stopping(arguments, rate):
-    assert_same_history(
-        both(lambda c: [c.EarlyStopping(**arguments)], rate=rate, epochs=12, validation_split=0.2)
-    )
+    assert_same_history(both(lambda c: [c.EarlyStopping(**arguments)], rate=rate, epochs=12, validation_split=0.2))
 
 
 @pytest.mark.parametrize(

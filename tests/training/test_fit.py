@@ -116,9 +116,7 @@ def test_training_follows_the_schedule_of_the_optimizer():
     x, y = linear_data()
     model = linear_model(SGD(schedules.StepDecay(0.1, 2)))
     rates = []
-    note = callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: rates.append(model.optimizer.learning_rate)
-    )
+    note = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: rates.append(model.optimizer.learning_rate))
     model.fit(x, y, batch_size=5, epochs=2, verbose=0, callbacks=[note])
     assert rates == pytest.approx([0.1, 0.01, 0.01, 0.001])
 

@@ -23,25 +23,13 @@ _QUICK_ROUNDS, _QUICK_SECONDS = 3, 0.05
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cnnfast bench` to a parser."""
     parser.epilog = _EPILOG
-    parser.add_argument(
-        "--peers", default="", metavar="NAMES", help="frameworks to compare with, separated by commas"
-    )
-    parser.add_argument(
-        "--only", metavar="PATTERN", help="workloads whose name contains or matches it (train/*)"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer and shorter rounds: a first look, no evidence"
-    )
-    parser.add_argument(
-        "--threads", type=positive, metavar="N", help="threads of every peer (all that are allowed)"
-    )
+    parser.add_argument("--peers", default="", metavar="NAMES", help="frameworks to compare with, separated by commas")
+    parser.add_argument("--only", metavar="PATTERN", help="workloads whose name contains or matches it (train/*)")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look, no evidence")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of every peer (all that are allowed)")
     parser.add_argument("--rounds", type=positive, metavar="N", help="how often each peer's turn comes (9)")
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write all figures with machine and versions"
-    )
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)"
-    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with machine and versions")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
 
 
@@ -72,14 +60,10 @@ def _measure(args: argparse.Namespace, workloads: list[Workload], peers: list[Pe
     from cnnfast.bench.runner import Runner, Settings
 
     rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
-    settings = Settings(
-        args.threads or get_threads(), rounds, _QUICK_SECONDS if args.quick else Settings.seconds
-    )
+    settings = Settings(args.threads or get_threads(), rounds, _QUICK_SECONDS if args.quick else Settings.seconds)
     about = report.machine()
     width = max(len(w.name) for w in workloads)
-    print(
-        report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n"
-    )
+    print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
     print(f"\n{report.header(width)}", flush=True)
     log = _progress if sys.stderr.isatty() else (lambda _: None)
     results = []

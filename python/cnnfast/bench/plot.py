@@ -81,9 +81,7 @@ def _draw(axes: Any, groups: Sequence[tuple[str, list[tuple[str, Spread]]]], com
 
 def _draw_ratio(axes: Any, y: float, s: Spread, colour: str, label: str | None) -> None:
     """A bar from 1, equal speed: on a logarithmic axis twice as fast is as long as half as fast."""
-    axes.barh(
-        y, s.median - 1, left=1, height=0.85, color=colour, edgecolor="black", linewidth=0.4, label=label
-    )
+    axes.barh(y, s.median - 1, left=1, height=0.85, color=colour, edgecolor="black", linewidth=0.4, label=label)
     axes.plot([s.low, s.high], [y, y], color="#777777", linewidth=1.4)
     _annotate(axes, f"{s.median:.2f}x", max(s.high, s.median, 1.0), y)
 

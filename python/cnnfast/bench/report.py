@@ -82,9 +82,7 @@ def summary(results: Sequence[Result]) -> str:
     """How many times as fast as the fastest peer cnnfast is: geometric means over the rows of each group."""
     lines = []
     for group, title in GROUP_TITLES.items():
-        found = [
-            r for r in map(fastest_ratio, (r for r in results if r.workload.group == group)) if r is not None
-        ]
+        found = [r for r in map(fastest_ratio, (r for r in results if r.workload.group == group)) if r is not None]
         if found:
             mean = geometric_mean(r.median for r in found)
             rows = "1 row" if len(found) == 1 else f"{len(found)} rows"

@@ -124,12 +124,8 @@ def select(pattern: str | None) -> list[Workload]:
     """
     table = workloads()
     found = [
-        row
-        for name, row in table.items()
-        if pattern is None or pattern in name or fnmatch.fnmatchcase(name, pattern)
+        row for name, row in table.items() if pattern is None or pattern in name or fnmatch.fnmatchcase(name, pattern)
     ]
     if not found:
-        raise ValueError(
-            f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}"
-        )
+        raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")
     return found

@@ -33,9 +33,7 @@ class LearningRateScheduler(Callback):
         self._takes_rate = _positional_arguments(schedule) != 1
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        rate = (
-            self.schedule(epoch, get_learning_rate(self.model)) if self._takes_rate else self.schedule(epoch)
-        )
+        rate = self.schedule(epoch, get_learning_rate(self.model)) if self._takes_rate else self.schedule(epoch)
         if isinstance(rate, (str, bool)) or not hasattr(rate, "__float__") or not math.isfinite(rate):
             raise ValueError(
                 f"LearningRateScheduler: the schedule must give a finite number, epoch {epoch} gave {rate!r}"

@@ -34,9 +34,7 @@ class MonitorCallback(Callback):
         value = (logs or {}).get(self.monitor)
         if value is None:
             names = ", ".join(logs or {})
-            warnings.warn(
-                f"{type(self).__name__}: there is no {self.monitor!r} in the logs: {names}", stacklevel=3
-            )
+            warnings.warn(f"{type(self).__name__}: there is no {self.monitor!r} in the logs: {names}", stacklevel=3)
             return None
         return float(value)
 

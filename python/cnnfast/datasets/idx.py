@@ -76,9 +76,7 @@ def _read_header(file: BinaryIO, path: Path, bound: int) -> tuple[bytes, np.dtyp
     dtype, rank = np.dtype(_DTYPES[magic[2]]), magic[3]
     lengths = file.read(4 * rank)
     if len(lengths) < 4 * rank:
-        raise ValueError(
-            f"read_idx: {path} ends after {4 + len(lengths)} bytes of its {4 + 4 * rank} byte header"
-        )
+        raise ValueError(f"read_idx: {path} ends after {4 + len(lengths)} bytes of its {4 + 4 * rank} byte header")
     shape = struct.unpack(f">{rank}I", lengths)
     if math.prod(shape) * dtype.itemsize > bound:
         raise ValueError(f"read_idx: {path} is too small to hold the shape {shape} that it promises")

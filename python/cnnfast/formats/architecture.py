@@ -74,9 +74,7 @@ def model_from_config(config: Any, custom_objects: CustomObjects | None = None) 
     for i, entry in enumerate(check_description(what, config)):
         try:
             made.append(_make(entry["class_name"], entry["config"], made, custom_objects or {}))
-        except (
-            Exception
-        ) as error:  # whatever a layer makes of a hostile config, to the reader it is a bad file
+        except Exception as error:  # whatever a layer makes of a hostile config, to the reader it is a bad file
             message = str(error) or type(error).__name__
             raise ValueError(f"{what}: layer {i} ({entry['class_name']}): {message}") from error
     model = made[-1]
@@ -195,9 +193,7 @@ def _make_input(entry: dict[str, Any]) -> Value:
 def _apply_layer(layer: Layer, node: dict[str, Any], value: Callable[[int], Value]) -> list[Value]:
     arguments = [value(n) for n in node["inputs"]]
     attributes = node["attributes"]
-    outputs = layer(
-        arguments if attributes["several"] else _only(arguments), training=attributes.get("training")
-    )
+    outputs = layer(arguments if attributes["several"] else _only(arguments), training=attributes.get("training"))
     return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 

@@ -17,9 +17,7 @@ from cnnfast.models import Model
 _KEYS = {"optimizer", "iterations", "without_decay", "loss", "loss_weights", "metrics", "weighted_metrics"}
 
 
-def describe_compilation(
-    model: Model, include_optimizer: bool
-) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+def describe_compilation(model: Model, include_optimizer: bool) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
     """How a model was compiled, and the slots of its optimizer by their names in files.
 
     Args:
@@ -69,9 +67,7 @@ def compile_as_described(name: str, model: Model, description: Any, arrays: Mapp
         model.compile(optimizer, **{key: _mapped(read, description.get(key)) for key, read in _READ.items()})
     except Exception as error:  # whatever a class makes of hostile arguments, to the reader it is a bad file
         message = str(error) or type(error).__name__
-        raise ValueError(
-            f"{what}: {message} (with compile=False the model can be loaded without it)"
-        ) from error
+        raise ValueError(f"{what}: {message} (with compile=False the model can be loaded without it)") from error
     optimizer.exclude_from_weight_decay([weights[n] for n in without_decay])
     check_slots(name, arrays, optimizer, weights)
     set_slots(arrays, optimizer, weights)

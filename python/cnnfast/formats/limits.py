@@ -63,9 +63,7 @@ def _check_sizes(what: str, parts: list[_Parts]) -> None:
             raise ValueError(f"{what}: layer {i} nests models more than {MAX_NESTING} deep")
     constants = sum(part.constant_bytes for part in parts)
     if constants > MAX_CONSTANT_BYTES:
-        raise ValueError(
-            f"{what} holds {constants} bytes of constants, at most {MAX_CONSTANT_BYTES} are allowed"
-        )
+        raise ValueError(f"{what} holds {constants} bytes of constants, at most {MAX_CONSTANT_BYTES} are allowed")
 
 
 def _check_entry(where: str, entry: Any, position: int) -> _Parts:

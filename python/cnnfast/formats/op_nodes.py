@@ -85,14 +85,10 @@ def check_node(what: str, entry: Any) -> int:
     inputs = member(what, entry, "inputs", list)
     for i in inputs:
         if i is not None and type(i) is not int and type(i) is not dict:
-            raise ValueError(
-                f"{what}: an input must be the number of a value, a constant or null, got {short(i)}"
-            )
+            raise ValueError(f"{what}: an input must be the number of a value, a constant or null, got {short(i)}")
     # Without a symbolic input the op would not be described but computed, at whatever size the file says.
     if not any(type(i) is int for i in inputs):
-        raise ValueError(
-            f"{what}: op {name} needs an input that is a value of the model, got {short(inputs)}"
-        )
+        raise ValueError(f"{what}: op {name} needs an input that is a value of the model, got {short(inputs)}")
     return sum(_read_constant(what, i).nbytes for i in inputs if isinstance(i, dict))
 
 
@@ -108,8 +104,7 @@ def apply_node(what: str, entry: dict[str, Any], value: Callable[[int], Value]) 
         ValueError: the op does not take these inputs or arguments.
     """
     operands = [
-        value(i) if isinstance(i, int) else None if i is None else _read_constant(what, i)
-        for i in entry["inputs"]
+        value(i) if isinstance(i, int) else None if i is None else _read_constant(what, i) for i in entry["inputs"]
     ]
     return _call(entry["op"], operands, entry["arguments"], what).outputs
 
@@ -157,9 +152,7 @@ def _read_constant(what: str, entry: dict[str, Any]) -> np.ndarray:
     only_keys(f"{what}: a constant", entry, {"base64", "dtype", "shape"})
     dtype = member(f"{what}: a constant", entry, "dtype", str)
     if dtype not in _CONSTANT_TYPES:
-        raise ValueError(
-            f"{what}: a constant must be one of {', '.join(_CONSTANT_TYPES)}, got {short(dtype)}"
-        )
+        raise ValueError(f"{what}: a constant must be one of {', '.join(_CONSTANT_TYPES)}, got {short(dtype)}")
     shape = [of_kind(f"{what}: a constant's size", d, int) for d in member(what, entry, "shape", list)]
     text = member(f"{what}: a constant", entry, "base64", str)
     try:
@@ -168,9 +161,7 @@ def _read_constant(what: str, entry: dict[str, Any]) -> np.ndarray:
         raise ValueError(f"{what}: a constant is not base64: {error}") from None
     kind = np.dtype(dtype).newbyteorder("<")
     if len(shape) > 8 or any(d < 1 for d in shape) or math.prod(shape) * kind.itemsize != len(data):
-        raise ValueError(
-            f"{what}: a constant of shape {short(shape)} and type {dtype} cannot have {len(data)} bytes"
-        )
+        raise ValueError(f"{what}: a constant of shape {short(shape)} and type {dtype} cannot have {len(data)} bytes")
     return np.frombuffer(data, kind).reshape(shape).astype(dtype)
 
 

@@ -38,9 +38,7 @@ def check_slots(
     check_fit(f"{what}: the optimizer's slots", found, wanted)
 
 
-def set_slots(
-    arrays: Mapping[str, np.ndarray], optimizer: Optimizer, weights: Mapping[str, Variable]
-) -> None:
+def set_slots(arrays: Mapping[str, np.ndarray], optimizer: Optimizer, weights: Mapping[str, Variable]) -> None:
     """Takes over what `check_slots` let pass."""
     trained = _trained(arrays, weights)
     optimizer.build(list(trained.values()))

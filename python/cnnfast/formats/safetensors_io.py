@@ -115,9 +115,7 @@ def check(data: bytes, name: str) -> dict[str, str]:
         ValueError: a rule is broken.
     """
     if len(data) < 8:
-        raise ValueError(
-            f"{name}: not a safetensors file: {len(data)} bytes are too few for the header's length"
-        )
+        raise ValueError(f"{name}: not a safetensors file: {len(data)} bytes are too few for the header's length")
     size = int.from_bytes(data[:8], "little")
     if size > min(MAX_HEADER_BYTES, len(data) - 8):
         raise ValueError(
@@ -125,9 +123,7 @@ def check(data: bytes, name: str) -> dict[str, str]:
             f"{len(data) - 8} follow, at most {MAX_HEADER_BYTES} are allowed"
         )
     if data[8:9] != b"{":
-        raise ValueError(
-            f"{name}: not a safetensors file: the header begins with {data[8:9]!r} instead of b'{{'"
-        )
+        raise ValueError(f"{name}: not a safetensors file: the header begins with {data[8:9]!r} instead of b'{{'")
     try:
         text = data[8 : 8 + size].decode("utf-8")
     except UnicodeDecodeError as error:
@@ -163,9 +159,7 @@ def _byte_range(what: str, entry: Any) -> tuple[int, int]:
     if dtype not in _ITEM_BYTES:
         raise ValueError(f"{what} has the unknown type {short(dtype)}; known: {', '.join(_ITEM_BYTES)}")
     if len(shape) > _MAX_RANK or not all(type(d) is int and d >= 0 for d in shape):
-        raise ValueError(
-            f"{what} needs a shape of at most {_MAX_RANK} whole numbers >= 0, got {short(shape)}"
-        )
+        raise ValueError(f"{what} needs a shape of at most {_MAX_RANK} whole numbers >= 0, got {short(shape)}")
     if len(offsets) != 2 or not all(type(o) is int and o >= 0 for o in offsets):
         raise ValueError(f"{what} needs data_offsets of two whole numbers >= 0, got {short(offsets)}")
     if math.prod(d or 1 for d in shape) > _MAX_ELEMENTS:  # a zero must not hide what no array can be
@@ -173,9 +167,7 @@ def _byte_range(what: str, entry: Any) -> tuple[int, int]:
     begin, end = offsets
     wanted = math.prod(shape) * _ITEM_BYTES[dtype]
     if end - begin != wanted:
-        raise ValueError(
-            f"{what} of type {dtype} and shape {shape} needs {wanted} bytes, its offsets are {offsets}"
-        )
+        raise ValueError(f"{what} of type {dtype} and shape {shape} needs {wanted} bytes, its offsets are {offsets}")
     return begin, end
 
 
@@ -187,6 +179,4 @@ def _check_cover(name: str, ranges: list[tuple[int, int]], size: int) -> None:
             raise ValueError(f"{name}: a tensor should begin at byte {at} of the data, it begins at {begin}")
         at = end
     if at != size:
-        raise ValueError(
-            f"{name}: not a whole safetensors file: the tensors need {at} bytes of data, it has {size}"
-        )
+        raise ValueError(f"{name}: not a whole safetensors file: the tensors need {at} bytes of data, it has {size}")

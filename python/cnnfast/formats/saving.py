@@ -89,8 +89,6 @@ class _Budget:
     def __call__(self, shape: Sequence[int]) -> np.ndarray:
         needed = math.prod(shape) * np.dtype(np.float32).itemsize
         if needed > self._left:
-            raise ValueError(
-                f"weights of shape {tuple(shape)} need {needed} bytes, the file has {self._left} left"
-            )
+            raise ValueError(f"weights of shape {tuple(shape)} need {needed} bytes, the file has {self._left} left")
         self._left -= needed
         return np.zeros(tuple(shape), np.float32)

@@ -70,8 +70,7 @@ def named_weights(model: Layer) -> dict[str, Variable]:
     for layer in model.all_layers():
         if not layer.built:
             raise ValueError(
-                f"{model.name}: layer {layer.name} has no weights yet; give the model an input shape "
-                "or call it once"
+                f"{model.name}: layer {layer.name} has no weights yet; give the model an input shape or call it once"
             )
     named: dict[str, Variable] = {}
     _collect(model, "", named, set())
@@ -109,8 +108,7 @@ def check_fit(what: str, arrays: Mapping[str, np.ndarray], wanted: Mapping[str, 
     """
     found = {name: Spec(array.shape, array.dtype.name) for name, array in arrays.items()}
     different = [
-        f"{name} has shape {found[name].shape} and type {found[name].dtype}, "
-        f"expected {spec.shape} and {spec.dtype}"
+        f"{name} has shape {found[name].shape} and type {found[name].dtype}, expected {spec.shape} and {spec.dtype}"
         for name, spec in wanted.items()
         if name in found and found[name] != spec
     ]

@@ -1,16 +1,14 @@
-"""Reverse-mode differentiation: adds to a graph the nodes that compute gradients (Griewank and Walther, 2008, ch. 3)."""
+"""Reverse-mode differentiation: adds the nodes that compute gradients (Griewank and Walther, 2008, ch. 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from cnnfast.graph.values import Graph, Value
+from cnnfast.graph.values import Graph, Value, given
 
 
-def differentiate(
-    graph: Graph, outputs: Sequence[tuple[Value, Any]], wrt: Sequence[Value]
-) -> list[Value | None]:
+def differentiate(graph: Graph, outputs: Sequence[tuple[Value, Any]], wrt: Sequence[Value]) -> list[Value | None]:
     """Adds the gradient nodes of `outputs` to `graph`.
 
     Args:
@@ -36,10 +34,9 @@ def differentiate(
         rule = getattr(node.op, "gradient", None)
         if rule is None:
             raise ValueError(f"{node.op.name}: this op has no gradient")
-        for value, needed, gradient in zip(node.inputs, needs, rule(node, grads, needs), strict=False):
-            if needed and gradient is not None:
-                assert value is not None
-                _accumulate(gradients, value, gradient)
+        for i, gradient in enumerate(rule(node, grads, needs)):
+            if needs[i] and gradient is not None:
+                _accumulate(gradients, given(node, i), gradient)
     return [gradients.get(id(v)) for v in wrt]
 
 

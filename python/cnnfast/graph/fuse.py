@@ -59,9 +59,7 @@ def _fuse_epilogues(graph: Graph, keep: Sequence[Value]) -> None:
 def _fuse_activation_and_bias_gradients(graph: Graph, keep: Sequence[Value]) -> None:
     """dz = dy where the ReLU let through, and db = the sum of dz: one reading of dy instead of two."""
     fused_op = OPS["relu_backward_bias"]
-    bias_nodes = {
-        id(n.inputs[0]): n for n in graph.nodes if n.op.name == "bias_backward" and n.inputs[0] is not None
-    }
+    bias_nodes = {id(n.inputs[0]): n for n in graph.nodes if n.op.name == "bias_backward" and n.inputs[0] is not None}
     dropped: set[int] = set()
     nodes: list[Node] = []
     for node in graph.nodes:

@@ -52,7 +52,10 @@ def plan(graph: Graph, steps: Sequence[engine.Step | None], keep: Sequence[Value
     for i, offset in zip(with_workspace, offsets[len(in_arena) :], strict=True):
         workspaces[i] = offset
     return MemoryPlan(
-        root, {id(r): o for r, o in zip(in_arena, offsets[: len(in_arena)], strict=True)}, workspaces, arena_bytes
+        root,
+        {id(r): o for r, o in zip(in_arena, offsets[: len(in_arena)], strict=True)},
+        workspaces,
+        arena_bytes,
     )
 
 

@@ -42,13 +42,13 @@ class Program:
         self._fetches = list(fetches)
         self._build(graph, keep, guard, pause_at)
 
-    def _build(
-        self, graph: Graph, keep: Sequence[Value], guard: Value | None, pause_at: Sequence[Value]
-    ) -> None:
+    def _build(self, graph: Graph, keep: Sequence[Value], guard: Value | None, pause_at: Sequence[Value]) -> None:
         steps = [None if op_of(n).alias else _step(n) for n in graph.nodes]
         memory = plan(graph, steps, keep)
         numbers: dict[int, int] = {}
-        specs, arena, fixed = [], [], []
+        specs: list[tuple[str, list[int]]] = []
+        arena: list[tuple[int, int]] = []
+        fixed: list[tuple[int, np.ndarray]] = []
 
         def number(v: Value) -> int:
             owner = memory.root.get(id(v), v)
@@ -104,7 +104,13 @@ class Program:
         end = self._pause if half == 0 else self._engine.step_count
         which = range(len(self._fetches)) if fetch is None else fetch
         finished, results = self._engine.run(
-            list(arrays), [self._fetch_numbers[i] for i in which], seed, begin, end, self._guard, self._guard_step
+            list(arrays),
+            [self._fetch_numbers[i] for i in which],
+            seed,
+            begin,
+            end,
+            self._guard,
+            self._guard_step,
         )
         return finished, [r.reshape(self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
 
@@ -119,8 +125,8 @@ class Program:
 
 
 def _step(node: Node) -> engine.Step:
-    specs = [[None if v is None else _known(v) for v in values] for values in (node.inputs, node.outputs)]
-    return engine.Step(node.op.name, specs[0], specs[1], node.attributes)
+    inputs = [None if v is None else _known(v) for v in node.inputs]
+    return engine.Step(node.op.name, inputs, [_known(v) for v in node.outputs], node.attributes)
 
 
 def _step_of(v: Value, position: dict[int, int]) -> int:

@@ -137,6 +137,13 @@ class Node:
     outputs: list[Value] = field(default_factory=list)
 
 
+def given(node: Node, i: int) -> Value:
+    """Input i of a node, which must be there."""
+    value = node.inputs[i]
+    assert value is not None
+    return value
+
+
 class Graph:
     """Nodes in the order they run, while a Program is being built.
 
@@ -158,9 +165,7 @@ class Graph:
     def variable(self, variable: Variable) -> Value:
         """The value of a variable; the same one at every call."""
         if id(variable) not in self._variables:
-            self._variables[id(variable)] = Value(
-                variable.spec, graph=self, variable=variable, name=variable.name
-            )
+            self._variables[id(variable)] = Value(variable.spec, graph=self, variable=variable, name=variable.name)
         return self._variables[id(variable)]
 
     def constant(self, array: np.ndarray) -> Value:

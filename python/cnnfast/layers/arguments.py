@@ -71,9 +71,7 @@ def number(layer: Layer, name: str, value: Any, low: float = -np.inf, high: floa
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{type(layer).__name__}: {name} must be a number, got {value!r}")
     if not (np.isfinite(value) and low <= value <= high):
-        limits = (
-            "finite" if low == -np.inf and high == np.inf else f"a finite number from {low:g} to {high:g}"
-        )
+        limits = "finite" if low == -np.inf and high == np.inf else f"a finite number from {low:g} to {high:g}"
         raise ValueError(f"{type(layer).__name__}: {name} must be {limits}, got {value!r}")
     return float(value)
 
@@ -104,9 +102,7 @@ def sides(layer: Layer, name: str, value: Any) -> tuple[tuple[int, int], tuple[i
 def images(layer: Layer, input_shape: Any) -> tuple[int | None, ...]:
     """`input_shape`, which must be (N, H, W, C)."""
     if len(input_shape) != 4:
-        raise ValueError(
-            f"{layer.name}: {type(layer).__name__} expects (N,H,W,C), got shape {tuple(input_shape)}"
-        )
+        raise ValueError(f"{layer.name}: {type(layer).__name__} expects (N,H,W,C), got shape {tuple(input_shape)}")
     return tuple(input_shape)
 
 

@@ -285,7 +285,9 @@ class Layer:
 
     def _first_node(self) -> Node:
         if not self._nodes:
-            raise AttributeError(f"{self.name}: the layer has not been used in a model yet, so it has no input or output")
+            raise AttributeError(
+                f"{self.name}: the layer has not been used in a model yet, so it has no input or output"
+            )
         return self._nodes[0]
 
     @property

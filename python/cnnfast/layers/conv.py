@@ -124,9 +124,7 @@ class Conv2D(_Conv):
     def build(self, input_shape: Any) -> None:
         channels = last_dimension(self, images(self, input_shape))
         if channels % self.groups:
-            raise ValueError(
-                f"{self.name}: {channels} input channels cannot be split into groups={self.groups}"
-            )
+            raise ValueError(f"{self.name}: {channels} input channels cannot be split into groups={self.groups}")
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = self.add_weight(
             shape, self.kernel_initializer, name="kernel", regularizer=self.kernel_regularizer
@@ -373,9 +371,7 @@ class Conv2DTranspose(_Conv):
         channels_last(self, data_format)
         refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         self.filters = integer(self, "filters", filters)
-        self.output_padding = (
-            None if output_padding is None else pair(self, "output_padding", output_padding, 0)
-        )
+        self.output_padding = None if output_padding is None else pair(self, "output_padding", output_padding, 0)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
 

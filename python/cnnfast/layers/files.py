@@ -40,9 +40,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
     """
     name = LAYERS.name_of(type(layer))
     if name is None:
-        raise ValueError(
-            f"layer {layer.name}: class {type(layer).__name__} is not registered; see layers.register"
-        )
+        raise ValueError(f"layer {layer.name}: class {type(layer).__name__} is not registered; see layers.register")
     config = layer.get_config()
     _require_plain(config, f"layer {layer.name}")
     return {"class_name": name, "config": config}
@@ -56,9 +54,7 @@ def deserialize(description: Any) -> Layer:
             not plain (None, bool, int, float, str, lists and dictionaries of those).
     """
     if not isinstance(description, dict) or not isinstance(description.get("config"), dict):
-        raise ValueError(
-            f"layer: expected {{'class_name': ..., 'config': {{...}}}}, got {_short(description)}"
-        )
+        raise ValueError(f"layer: expected {{'class_name': ..., 'config': {{...}}}}, got {_short(description)}")
     cls = LAYERS.find(description.get("class_name"))
     config = description["config"]
     _require_plain(config, f"layer {cls.__name__}")
@@ -77,9 +73,7 @@ def _require_plain(value: Any, where: str, depth: int = 0) -> None:
         for item in value:
             _require_plain(item, where, depth + 1)
     elif not (value is None or isinstance(value, (bool, int, float, str))):
-        raise ValueError(
-            f"{where}: config may hold plain values only, got {type(value).__name__} {_short(value)}"
-        )
+        raise ValueError(f"{where}: config may hold plain values only, got {type(value).__name__} {_short(value)}")
 
 
 def _short(value: Any) -> str:

@@ -53,22 +53,17 @@ class InputLayer(Layer):
     def _whole_shape(self, shape: Any, batch_size: int | None, batch_shape: Any) -> Shape:
         if (shape is None) == (batch_shape is None):
             raise ValueError(
-                f"InputLayer: give either shape or batch_shape, got shape={shape!r} and "
-                f"batch_shape={batch_shape!r}"
+                f"InputLayer: give either shape or batch_shape, got shape={shape!r} and batch_shape={batch_shape!r}"
             )
         if batch_shape is not None:
             if batch_size is not None:
-                raise ValueError(
-                    f"InputLayer: batch_shape={batch_shape!r} already says the batch_size={batch_size!r}"
-                )
+                raise ValueError(f"InputLayer: batch_shape={batch_shape!r} already says the batch_size={batch_size!r}")
         elif isinstance(shape, int):
             batch_shape = (batch_size, shape)
         else:
             batch_shape = (batch_size, *shape)
         if len(batch_shape) < 1:
-            raise ValueError(
-                f"InputLayer: batch_shape needs at least the batch dimension, got {batch_shape!r}"
-            )
+            raise ValueError(f"InputLayer: batch_shape needs at least the batch dimension, got {batch_shape!r}")
         return tuple(None if d is None else integer(self, "shape", d) for d in batch_shape)
 
     def call(self, x: Any) -> Any:

@@ -99,12 +99,8 @@ class BatchNormalization(Layer):
                 shape, self.gamma_initializer, name="gamma", regularizer=self.gamma_regularizer
             )
         if self.center:
-            self.beta = self.add_weight(
-                shape, self.beta_initializer, name="beta", regularizer=self.beta_regularizer
-            )
-        self.moving_mean = self.add_weight(
-            shape, self.moving_mean_initializer, name="moving_mean", trainable=False
-        )
+            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", regularizer=self.beta_regularizer)
+        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False
         )

@@ -137,9 +137,7 @@ class UpSampling2D(Layer):
         channels_last(self, data_format)
         self.size = pair(self, "size", size)
         if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(
-                f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', got {interpolation!r}"
-            )
+            raise ValueError(f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', got {interpolation!r}")
         self.interpolation = interpolation
 
     def build(self, input_shape: Any) -> None:

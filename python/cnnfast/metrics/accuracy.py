@@ -121,9 +121,7 @@ class BinaryAccuracy(MeanMetricWrapper):
 
     direction = "up"
 
-    def __init__(
-        self, name: str | None = "binary_accuracy", dtype: str | None = None, threshold: float = 0.5
-    ):
+    def __init__(self, name: str | None = "binary_accuracy", dtype: str | None = None, threshold: float = 0.5):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 

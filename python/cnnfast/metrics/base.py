@@ -176,16 +176,12 @@ class MeanMetricWrapper(Averaged):
         ('largest_error', 2.0)
     """
 
-    def __init__(
-        self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any
-    ):
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any):
         super().__init__(name or getattr(fn, "__name__", None) or snake_case(type(fn).__name__), dtype)
         self._fn = fn
         self._kwargs = kwargs
 
-    def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add one batch; weights are (), (N,) or have more of the axes of the function's values."""
         self.add(self._fn(y_true, y_pred, **self._kwargs), sample_weight)
 

@@ -127,9 +127,7 @@ class ConfusionMatrix(Metric):
         self.normalize = normalize
         self.matrix = np.zeros((num_classes or 0,) * 2, np.int64)
 
-    def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add labels and predictions in any of the forms that `confusion_matrix` takes."""
         new = confusion_matrix(y_true, y_pred, self.num_classes, sample_weight=sample_weight)
         size = max(len(self.matrix), len(new))

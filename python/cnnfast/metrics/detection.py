@@ -110,9 +110,7 @@ class _Counted(ThresholdMetric):
         self._given = thresholds
         super().__init__(_parse_thresholds(type(self).__name__, thresholds, 0.5), name, dtype)
 
-    def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add 0 or 1 labels and scores of one shape, with weights aligned with their leading axes."""
         true, pred = _binary(self.name, y_true, y_pred)
         weights = _weights(self.name, sample_weight, true.shape)
@@ -177,9 +175,7 @@ class _Selected(ThresholdMetric):
         default = 0.5 if top_k is None else -np.inf
         super().__init__(_parse_thresholds(type(self).__name__, thresholds, default), name, dtype)
 
-    def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add 0 or 1 labels and scores of one shape, with weights aligned with their leading axes."""
         true, pred = _binary(self.name, y_true, y_pred)
         if self.top_k is not None:
@@ -279,8 +275,7 @@ class AUC(ThresholdMetric):
             raise ValueError(f"AUC: curve must be 'ROC' or 'PR', came {curve!r}")
         if summation_method not in ("interpolation", "minoring", "majoring"):
             raise ValueError(
-                f"AUC: summation_method must be 'interpolation', 'minoring' or 'majoring', "
-                f"came {summation_method!r}"
+                f"AUC: summation_method must be 'interpolation', 'minoring' or 'majoring', came {summation_method!r}"
             )
         if thresholds is None and not 2 <= num_thresholds <= _MAX_THRESHOLDS:
             raise ValueError(f"AUC: num_thresholds must lie in 2 to {_MAX_THRESHOLDS}, came {num_thresholds}")
@@ -302,9 +297,7 @@ class AUC(ThresholdMetric):
             inner = sorted(_parse_thresholds("AUC", thresholds, 0.5)) if len(thresholds) else []
         super().__init__([-_ENDPOINT, *inner, 1 + _ENDPOINT], name, dtype)
 
-    def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add 0 or 1 labels and probabilities of one shape, with weights aligned with their leading axes."""
         true, pred = _binary(self.name, y_true, y_pred)
         pred = self._probabilities(pred)

@@ -166,9 +166,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0.0,
     ):
         _check_smoothing("BinaryCrossentropy", label_smoothing)
-        super().__init__(
-            binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
-        )
+        super().__init__(binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
 
 
 @register()

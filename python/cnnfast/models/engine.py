@@ -177,9 +177,7 @@ class Engine:
 
         return self._cached(("specs", *_shapes(xs)), build)
 
-    def _build_losses(
-        self, training: bool, xs: Arrays, ys: Arrays, given: Sequence[Any], used: list[int]
-    ) -> Step:
+    def _build_losses(self, training: bool, xs: Arrays, ys: Arrays, given: Sequence[Any], used: list[int]) -> Step:
         graph = Graph(training=training)
         inputs, outputs = self._trace(graph, xs)
         targets = {i: graph.input(Spec(ys[i].shape, ys[i].dtype.name)) for i in used}

@@ -71,7 +71,8 @@ class Model(Trainer, Layer):
         for v in outputs:
             if id(v) not in known:
                 raise ValueError(
-                    f"Model: the output of {v.name or 'an op'!r} with shape {v.shape} does not depend on the given inputs alone"
+                    f"Model: the output of {v.name or 'an op'!r} with shape {v.shape} does not depend on the given "
+                    "inputs alone"
                 )
         wanted = _needed(nodes, inputs, outputs)
         self._inputs, self._outputs, self._definition = inputs, outputs, wanted

@@ -23,7 +23,13 @@ def summary_text(model: Model, line_length: int | None = None) -> str:
     def text(row: tuple[str, str, str]) -> str:
         return f"│ {row[0]:<{widths[0]}} │ {row[1]:<{widths[1]}} │ {row[2]:>{widths[2]}} │"
 
-    table = [line("┌", "┬", "┐"), text(rows[0]), line("├", "┼", "┤"), *map(text, rows[1:]), line("└", "┴", "┘")]
+    table = [
+        line("┌", "┬", "┐"),
+        text(rows[0]),
+        line("├", "┼", "┤"),
+        *map(text, rows[1:]),
+        line("└", "┴", "┘"),
+    ]
     trainable = sum(w.value.size for w in model.trainable_weights)
     frozen = sum(w.value.size for w in model.non_trainable_weights)
     return "\n".join(

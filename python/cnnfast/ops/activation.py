@@ -10,9 +10,7 @@ from cnnfast.graph.values import Node, Spec
 from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbroken
 
 
-def _same_shape(
-    name: str, operands: tuple[str, ...] = ("x",)
-) -> Callable[[list[Spec | None], Attributes], list[Spec]]:
+def _same_shape(name: str, operands: tuple[str, ...] = ("x",)) -> Callable[[list[Spec | None], Attributes], list[Spec]]:
     def infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
         checked = [require_float(name, n, unbroken(name, n, s)) for n, s in zip(operands, specs, strict=True)]
         for n, s in zip(operands[1:], checked[1:], strict=True):

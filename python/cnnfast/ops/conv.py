@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnfast.graph.values import Node, Spec
+from cnnfast.graph.values import Node, Spec, given
 from cnnfast.ops import window
 from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbroken
 from cnnfast.ops.dense import bias_backward
@@ -45,7 +45,7 @@ def _conv2d_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
 
 
 def _conv2d_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[Any]:
-    x, w, _ = node.inputs
+    x, w = given(node, 0), given(node, 1)
     dy, a = grads[0], geometry(node.attributes)
     return [
         apply(CONV2D_BACKWARD_INPUT, [dy, w, None], {**a, "size": list(x.shape[1:3])}) if needs[0] else None,
@@ -85,7 +85,7 @@ def _conv2d_backward_weight_infer(specs: list[Spec | None], a: Attributes) -> li
 
 def _transpose_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list[Any]:
     """The gradients of conv2d_backward_input as an op of its own: it is linear in dy and in w."""
-    x, w, _ = node.inputs
+    x, w = given(node, 0), given(node, 1)
     dy, a = grads[0], geometry(node.attributes)
     return [
         apply(CONV2D, [dy, w, None], a) if needs[0] else None,

@@ -27,9 +27,7 @@ def _infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     op = "depthwise_conv2d"
     x, w = _operands(op, "x", specs)
     if x.shape[3] is not None and x.shape[3] != w.shape[2]:
-        raise ValueError(
-            f"{op}: w (R,S,C,multiplier)={w.shape} expects {w.shape[2]} channels, x has {x.shape}"
-        )
+        raise ValueError(f"{op}: w (R,S,C,multiplier)={w.shape} expects {w.shape[2]} channels, x has {x.shape}")
     filters = w.known_shape[2] * w.known_shape[3]
     check_bias(op, specs, filters)
     return [Spec((x.shape[0], *window.window_output(op, window.spatial(x), w.known_shape[:2], a), filters))]
@@ -67,9 +65,7 @@ def _backward_weight_infer(specs: list[Spec | None], a: Attributes) -> list[Spec
     R, S, C, multiplier = a["kernel_shape"]
     expected = (x.shape[0], *window.window_output(op, window.spatial(x), (R, S), a), C * multiplier)
     if dy.shape != expected or x.shape[3] != C:
-        raise ValueError(
-            f"{op}: expects dy (N,P,Q,K)={expected} and {C} channels in x, got {dy.shape} and {x.shape}"
-        )
+        raise ValueError(f"{op}: expects dy (N,P,Q,K)={expected} and {C} channels in x, got {dy.shape} and {x.shape}")
     return [Spec((R, S, C, multiplier))]
 
 

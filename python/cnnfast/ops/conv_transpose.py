@@ -14,9 +14,7 @@ from cnnfast.ops.window import IntPair
 _OP = "conv2d_transpose"
 
 
-def _axis(
-    n: int, k: int, s: int, padding: str | Sequence[int], extra: int | None, size: int | None
-) -> list[int]:
+def _axis(n: int, k: int, s: int, padding: str | Sequence[int], extra: int | None, size: int | None) -> list[int]:
     """[output size, padding before, padding after] of one axis of n; k is the dilated window, s the stride.
 
     The padding is that of the convolution which takes the output back to n.
@@ -40,13 +38,9 @@ def _transposed(
     x_shape, w_shape = shape_of(x), shape_of(w)
     if len(x_shape) != 4 or len(w_shape) != 4 or (x_shape[3] is not None and w_shape[3] != x_shape[3]):
         raise ValueError(f"{_OP}: w (R,S,K,C)={w_shape} expects x (N,H,W,C) with the same C, got x {x_shape}")
-    extra: Any = (
-        [None] * 2 if output_padding is None else window.int_pair(_OP, "output_padding", output_padding, 0)
-    )
+    extra: Any = [None] * 2 if output_padding is None else window.int_pair(_OP, "output_padding", output_padding, 0)
     if output_padding is not None and any(o >= s for o, s in zip(extra, a["strides"], strict=True)):
-        raise ValueError(
-            f"{_OP}: output_padding={output_padding} must be smaller than strides={tuple(a['strides'])}"
-        )
+        raise ValueError(f"{_OP}: output_padding={output_padding} must be smaller than strides={tuple(a['strides'])}")
     wanted: Any = [None] * 2 if output_size is None else window.int_pair(_OP, "output_size", output_size)
     axes: list[Any] = []
     for i, (n, s, d) in enumerate(zip(x_shape[1:3], a["strides"], a["dilation"], strict=True)):

@@ -36,9 +36,7 @@ def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
 DROPOUT = Op("dropout", _infer, _gradient, _resolve, inplace=0, random=True)
 
 
-def dropout(
-    x: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None
-) -> Tensor:
+def dropout(x: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None) -> Tensor:
     """Sets each element to 0 with probability `rate` and multiplies the others by 1 / (1 - rate).
 
     Args:
@@ -76,9 +74,7 @@ def dropout(
     return apply(DROPOUT, [x], attributes)
 
 
-def dropout_backward(
-    dy: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int = 0
-) -> Tensor:
+def dropout_backward(dy: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int = 0) -> Tensor:
     """Gradient of `dropout` with the same rate, noise_shape and seed: it drops the same elements of dy.
 
     Example:

@@ -1,7 +1,7 @@
 """Losses fused with their gradient: one kernel gives both.
 
-Each function returns (loss, dx): the scalar sum of weighted row losses divided by the number of rows, and its gradient by
-the predictions. A row is one distribution, the last axis.
+Each function returns (loss, dx): the scalar sum of weighted row losses divided by the number of rows, and its
+gradient by the predictions. A row is one distribution, the last axis.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def sparse_softmax_crossentropy(
 def categorical_crossentropy(
     x: Tensor, targets: Tensor, sample_weight: Tensor | None = None, *, label_smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """-sum of target * log p for probabilities x (..., K), which are normalised and kept 1e-7 off 0 and 1, as in Keras."""
+    """-sum of target * log p for probabilities x (..., K), normalised and kept 1e-7 off 0 and 1, as in Keras."""
     return _apply(CATEGORICAL_CROSSENTROPY, x, targets, sample_weight, label_smoothing)
 
 
@@ -125,9 +125,7 @@ def binary_crossentropy_with_logits(
     return _apply(BINARY_CROSSENTROPY_WITH_LOGITS, x, targets, sample_weight, label_smoothing)
 
 
-def mean_squared_error(
-    x: Tensor, targets: Tensor, sample_weight: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def mean_squared_error(x: Tensor, targets: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """(x - target)^2 averaged over the last axis. Shapes (..., K).
 
     Example:

@@ -24,9 +24,7 @@ def _check_channels(op: str, x: Spec, names: tuple[str, ...], specs: list[Spec |
     """Each tensor that is given has one number a channel of x; returns that spec."""
     for name, spec in zip(names, specs, strict=True):
         if spec is not None and spec.shape != x.shape[-1:]:
-            raise ValueError(
-                f"{op}: {name} expects shape {x.shape[-1:]} for (..., C)={x.shape}, got {spec.shape}"
-            )
+            raise ValueError(f"{op}: {name} expects shape {x.shape[-1:]} for (..., C)={x.shape}, got {spec.shape}")
         if spec is not None:
             require_float(op, name, spec)
     return Spec(x.shape[-1:])
@@ -76,9 +74,7 @@ def _backward_scale_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]
 
 def _moving_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
     op = "moving_average_update"
-    moving, value = (
-        require_float(op, n, unbroken(op, n, s)) for n, s in zip(("moving", "value"), specs, strict=True)
-    )
+    moving, value = (require_float(op, n, unbroken(op, n, s)) for n, s in zip(("moving", "value"), specs, strict=True))
     if moving.shape != value.shape:
         raise ValueError(f"{op}: value expects the shape of moving, {moving.shape}, got {value.shape}")
     return []
@@ -246,7 +242,5 @@ def moving_average_update(moving: Tensor, value: Tensor, *, momentum: float = 0.
     changeable = isinstance(moving, np.ndarray) and moving.dtype == np.float32 and moving.flags.carray
     if not (isinstance(moving, (Variable, Value)) or changeable):
         what = getattr(moving, "dtype", type(moving).__name__)
-        raise TypeError(
-            f"{op}: moving must be a Variable or a writable C-contiguous float32 array, got {what}"
-        )
+        raise TypeError(f"{op}: moving must be a Variable or a writable C-contiguous float32 array, got {what}")
     apply(MOVING_AVERAGE_UPDATE, [moving, value], {"momentum": float(momentum)})

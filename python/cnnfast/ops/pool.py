@@ -111,9 +111,7 @@ def _gradient(backward: Op, attributes: tuple[str, ...]):  # type: ignore[no-unt
 
 MAX_POOL2D_BACKWARD = Op("max_pool2d_backward", _backward_infer("max_pool2d_backward"))
 AVERAGE_POOL2D_BACKWARD = Op("average_pool2d_backward", _backward_infer("average_pool2d_backward"))
-GLOBAL_MAX_POOL2D_BACKWARD = Op(
-    "global_max_pool2d_backward", _global_backward_infer("global_max_pool2d_backward")
-)
+GLOBAL_MAX_POOL2D_BACKWARD = Op("global_max_pool2d_backward", _global_backward_infer("global_max_pool2d_backward"))
 GLOBAL_AVERAGE_POOL2D_BACKWARD = Op(
     "global_average_pool2d_backward", _global_backward_infer("global_average_pool2d_backward")
 )
@@ -150,9 +148,7 @@ def _attributes(op: str, pool_size: IntPair, strides: IntPair | None, padding: A
     return {"pool_size": size, "strides": steps, "padding": pads}
 
 
-def max_pool2d(
-    x: Tensor, pool_size: IntPair = 2, *, strides: IntPair | None = None, padding: Any = "valid"
-) -> Tensor:
+def max_pool2d(x: Tensor, pool_size: IntPair = 2, *, strides: IntPair | None = None, padding: Any = "valid") -> Tensor:
     """The largest element of each window, channel by channel; NaN where the window holds one.
 
     The gradient goes to the first of several largest elements, in row order.
@@ -302,9 +298,7 @@ def global_max_pool2d_backward(dy: Tensor, argmax: Tensor, size: IntPair) -> Ten
         >>> global_max_pool2d_backward(y, argmax, (2, 2)).ravel().tolist()
         [0.0, 5.0, 0.0, 0.0]
     """
-    return apply(
-        GLOBAL_MAX_POOL2D_BACKWARD, [dy, argmax], _global_attributes("global_max_pool2d_backward", dy, size)
-    )
+    return apply(GLOBAL_MAX_POOL2D_BACKWARD, [dy, argmax], _global_attributes("global_max_pool2d_backward", dy, size))
 
 
 def global_average_pool2d(x: Tensor, *, keepdims: bool = False) -> Tensor:
@@ -328,9 +322,7 @@ def global_average_pool2d_backward(dy: Tensor, size: IntPair) -> Tensor:
         >>> global_average_pool2d_backward([[4.0]], (2, 2)).ravel().tolist()
         [1.0, 1.0, 1.0, 1.0]
     """
-    return apply(
-        GLOBAL_AVERAGE_POOL2D_BACKWARD, [dy], _global_attributes("global_average_pool2d_backward", dy, size)
-    )
+    return apply(GLOBAL_AVERAGE_POOL2D_BACKWARD, [dy], _global_attributes("global_average_pool2d_backward", dy, size))
 
 
 def _global_attributes(op: str, dy: Tensor, size: IntPair) -> Attributes:

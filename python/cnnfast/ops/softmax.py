@@ -17,9 +17,7 @@ def _infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
 
 
 SOFTMAX_BACKWARD = Op("softmax_backward", _infer)
-SOFTMAX = Op(
-    "softmax", _infer, gradient=lambda node, grads, _: [apply(SOFTMAX_BACKWARD, [grads[0], node.outputs[0]])]
-)
+SOFTMAX = Op("softmax", _infer, gradient=lambda node, grads, _: [apply(SOFTMAX_BACKWARD, [grads[0], node.outputs[0]])])
 
 
 def softmax(x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def _as_int(value: Any) -> Any:
 
 
 def normal_padding(op: str, padding: Any) -> str | list[int]:
-    """"valid", "same", or [top, bottom, left, right] from an integer, (rows, columns) or ((t, b), (l, r))."""
+    """ "valid", "same", or [top, bottom, left, right] from an integer, (rows, columns) or ((t, b), (l, r))."""
     if isinstance(padding, str):
         if padding.lower() not in ("valid", "same"):
             raise ValueError(f"{op}: padding must be 'valid', 'same' or numbers, got {padding!r}")
@@ -38,7 +38,7 @@ def normal_padding(op: str, padding: Any) -> str | list[int]:
     if len(sides) == 4 and all(isinstance(_as_int(s), int) for s in sides):
         flat = [_as_int(s) for s in sides]
     elif len(sides) == 2:
-        flat = [_as_int(v) for side in sides for v in ([side, side] if isinstance(_as_int(side), int) else side)]
+        flat = [_as_int(v) for side in sides for v in (side if isinstance(side, Sequence) else (side, side))]
     else:
         flat = []
     if len(flat) != 4 or not all(isinstance(v, int) and not isinstance(v, bool) for v in flat):

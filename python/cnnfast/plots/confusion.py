@@ -84,9 +84,7 @@ def _matrix(op: str, data: Any, class_names: Sequence[str] | None) -> np.ndarray
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"{op}: expected (y_true, y_pred) or a square matrix, came {matrix.shape}")
     if matrix.dtype.kind not in "iuf" or not (np.isfinite(matrix).all() and (matrix >= 0).all()):
-        raise ValueError(
-            f"{op}: the matrix must hold finite numbers from 0, came {matrix.dtype} {matrix.shape}"
-        )
+        raise ValueError(f"{op}: the matrix must hold finite numbers from 0, came {matrix.dtype} {matrix.shape}")
     return matrix
 
 

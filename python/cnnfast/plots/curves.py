@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 _DOWN = ("loss", "error", "entropy", "false_", "mse", "mae", "rmse", "bce", "divergence")
 
 
-def curves(
-    history: Any, metrics: Sequence[str] | None = None, ax: Axes | Sequence[Axes] | None = None
-) -> Figure:
+def curves(history: Any, metrics: Sequence[str] | None = None, ax: Axes | Sequence[Axes] | None = None) -> Figure:
     """Draw the loss and the metrics of a training by epoch, training against validation.
 
     The best epoch, by the validation value or else by the training value, is marked and named in each panel.
@@ -89,9 +87,7 @@ def _panels(ax: Any, count: int) -> list[Axes]:
     return panels
 
 
-def _draw(
-    panel: Axes, name: str, training: np.ndarray, validation: np.ndarray | None, epochs: np.ndarray
-) -> None:
+def _draw(panel: Axes, name: str, training: np.ndarray, validation: np.ndarray | None, epochs: np.ndarray) -> None:
     from matplotlib.ticker import MaxNLocator
 
     style: dict[str, Any] = {"linewidth": 1.8}

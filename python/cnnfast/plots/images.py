@@ -146,9 +146,7 @@ def _classes(op: str, what: str, values: ArrayLike, count: int) -> np.ndarray:
     if array.ndim == 2:
         array = array.argmax(1) if array.shape[1] > 1 else array[:, 0]
     if array.shape != (count,):
-        raise ValueError(
-            f"{op}: {count} images need {what} ({count},) or ({count}, C), came {np.shape(values)}"
-        )
+        raise ValueError(f"{op}: {count} images need {what} ({count},) or ({count}, C), came {np.shape(values)}")
     return classes(op, what, array)
 
 

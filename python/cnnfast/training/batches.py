@@ -84,9 +84,7 @@ def _array(op: str, what: str, value: Any) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{op}: {what} is no array of numbers: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{op}: {what} must hold real numbers, got {type(value).__name__} with dtype {array.dtype}"
-        )
+        raise TypeError(f"{op}: {what} must hold real numbers, got {type(value).__name__} with dtype {array.dtype}")
     if array.ndim == 0:
         raise ValueError(f"{op}: {what} needs an axis of samples, got the single number {array}")
     return array
@@ -99,16 +97,12 @@ def list_of_weights(op: str, value: Any, names: Sequence[str], count: int) -> li
     if isinstance(value, Mapping):
         unknown = sorted(set(value) - set(names))
         if unknown:
-            raise ValueError(
-                f"{op}: sample_weight has no output named {unknown[0]!r}; the outputs are {list(names)}"
-            )
+            raise ValueError(f"{op}: sample_weight has no output named {unknown[0]!r}; the outputs are {list(names)}")
         parts = [value.get(name) for name in names]
     elif isinstance(value, (list, tuple)) and any(part is None or np.ndim(part) for part in value):
         parts = list(value)
         if len(parts) != count:
-            raise ValueError(
-                f"{op}: sample_weight expects {count} arrays, one for each output, got {len(parts)}"
-            )
+            raise ValueError(f"{op}: sample_weight expects {count} arrays, one for each output, got {len(parts)}")
     else:
         parts = [value] * count
     return [None if part is None else _array(op, "sample_weight", part) for part in parts]
@@ -167,9 +161,7 @@ def weights_of_classes(
     Classes are whole numbers (N,) or (N, 1), or one-hot rows (N, K).
     """
     if ys is None or len(ys) != 1:
-        raise ValueError(
-            f"{op}: class_weight needs a model with one output and its targets, got {len(ys or [])}"
-        )
+        raise ValueError(f"{op}: class_weight needs a model with one output and its targets, got {len(ys or [])}")
     if any(w is not None for w in weights):
         raise ValueError(f"{op}: give either class_weight or sample_weight, got both")
     y = ys[0]

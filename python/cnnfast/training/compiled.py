@@ -89,9 +89,7 @@ class RunningResults:
         self._total = Mean(name="loss")
         self._parts: dict[int, Mean] = {}
         if sum(loss is not None for loss in losses) > 1:
-            self._parts = {
-                i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None
-            }
+            self._parts = {i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None}
         self._metrics: list[tuple[str, int, bool, Metric]] | None = None
         self._shapes: tuple[Sequence[Any], Sequence[Any]] | None = None
         self._resolve(None, None)
@@ -149,10 +147,7 @@ class RunningResults:
 
     def get_state(self) -> dict[str, Any]:
         """The numbers and arrays inside the means and metrics."""
-        sums = [
-            {k: v for k, v in vars(metric).items() if isinstance(v, (float, np.ndarray))}
-            for metric in self._all()
-        ]
+        sums = [{k: v for k, v in vars(metric).items() if isinstance(v, (float, np.ndarray))} for metric in self._all()]
         return {"shapes": self._shapes, "sums": sums}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -182,9 +177,7 @@ class RunningResults:
         names = [name for name, *_ in found]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(
-                    f"compile: metrics must have different names, {names.count(name)} are called {name!r}"
-                )
+                raise ValueError(f"compile: metrics must have different names, {names.count(name)} are called {name!r}")
         self._metrics = found
 
 
@@ -210,18 +203,14 @@ def per_output(what: str, given: Any, names: Sequence[str], lists: bool = False)
     if isinstance(given, Mapping) and not {"class_name", "config"} <= given.keys():
         unknown = sorted(set(given) - set(names))
         if unknown:
-            raise ValueError(
-                f"compile: {what} has no output named {unknown[0]!r}; the outputs are {list(names)}"
-            )
+            raise ValueError(f"compile: {what} has no output named {unknown[0]!r}; the outputs are {list(names)}")
         return [given.get(name) for name in names]
     nested = isinstance(given, (list, tuple)) and all(isinstance(g, (list, tuple)) for g in given)
     if len(names) == 1 and (not isinstance(given, (list, tuple)) or (lists and not nested)):
         return [given]
     if not isinstance(given, (list, tuple)) or len(given) != len(names):
         count = len(given) if isinstance(given, (list, tuple)) else 1
-        raise ValueError(
-            f"compile: {what} expects {len(names)} entries, one for each of {list(names)}, got {count}"
-        )
+        raise ValueError(f"compile: {what} expects {len(names)} entries, one for each of {list(names)}, got {count}")
     return list(given)
 
 

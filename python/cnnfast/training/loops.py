@@ -34,9 +34,7 @@ class Validation:
             try:
                 freq = operator.index(freq)
             except TypeError:
-                raise TypeError(
-                    f"fit: validation_freq must be a whole number or a list, got {freq!r}"
-                ) from None
+                raise TypeError(f"fit: validation_freq must be a whole number or a list, got {freq!r}") from None
             if freq < 1:
                 raise ValueError(f"fit: validation_freq must be at least 1, got {freq}")
         self.feed = feed

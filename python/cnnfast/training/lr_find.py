@@ -92,9 +92,7 @@ def lr_find(
     if not losses:
         raise ValueError(f"lr_find: the loss is not a number from the first learning rate, {start}")
     found = np.array(losses)
-    return LearningRateRange(
-        rates[: len(found)], found, _half_way_down(rates, found, _settled(steps), smoothing)
-    )
+    return LearningRateRange(rates[: len(found)], found, _half_way_down(rates, found, _settled(steps), smoothing))
 
 
 def _sweep(trial: Stepper, feed: Feed, rates: np.ndarray, smoothing: float, divergence: float) -> list[float]:

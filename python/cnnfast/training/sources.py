@@ -54,9 +54,7 @@ class ArraySource(Source):
 
     def __init__(self, op: str, data: Batch, batch_size: int | None = None, shuffle: bool | str = False):
         self._data = data
-        self._batch_size = whole_number(
-            op, "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size
-        )
+        self._batch_size = whole_number(op, "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if not isinstance(shuffle, bool) and shuffle != "batch":
             raise ValueError(f"{op}: shuffle must be True, False or 'batch', got {shuffle!r}")
         self._shuffle = shuffle
@@ -93,9 +91,7 @@ class DatasetSource(Source):
         self._shuffle = shuffle
         self.num_batches = len(dataset)
         if self.num_batches < 1:
-            raise ValueError(
-                f"{op}: there are no batches: len({type(dataset).__name__}) is {self.num_batches}"
-            )
+            raise ValueError(f"{op}: there are no batches: len({type(dataset).__name__}) is {self.num_batches}")
 
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         count = len(self._dataset)
@@ -115,9 +111,7 @@ class DatasetSource(Source):
         ahead = max(self._dataset.max_queue_size, self._dataset.workers)
         with ThreadPoolExecutor(self._dataset.workers) as pool:
             rest = iter(order)
-            waiting: deque[Future[Any]] = deque(
-                pool.submit(self._dataset.__getitem__, i) for i in islice(rest, ahead)
-            )
+            waiting: deque[Future[Any]] = deque(pool.submit(self._dataset.__getitem__, i) for i in islice(rest, ahead))
             try:
                 while waiting:
                     data = waiting.popleft().result()
@@ -184,9 +178,7 @@ def split_validation(op: str, data: tuple[Any, Any, Any], fraction: float, names
         TypeError: the data are no arrays. ValueError: the fraction leaves nothing on one of the sides.
     """
     if not is_arrays(data[0]):
-        raise TypeError(
-            f"{op}: validation_split needs arrays, x is a {type(data[0]).__name__}; use validation_data"
-        )
+        raise TypeError(f"{op}: validation_split needs arrays, x is a {type(data[0]).__name__}; use validation_data")
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"{op}: validation_split must lie between 0 and 1, got {fraction}")
     whole = make_batch(op, data, names)

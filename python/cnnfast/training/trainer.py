@@ -243,9 +243,7 @@ class Trainer:
         stepper.train(make_batch("train_on_batch", (x, y, sample_weight), self._names(), class_weight))
         return _as_returned(stepper, stepper.results(), return_dict)
 
-    def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
-    ) -> Any:
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch in inference mode; results as from `train_on_batch`."""
         stepper = self._compiled_stepper("test_on_batch")
         stepper.reset()
@@ -254,9 +252,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch in inference mode, as `predict` gives them."""
-        return _one_or_list(
-            self._engine.predict(list_of_arrays("predict_on_batch", "x", x, self.input_names))
-        )
+        return _one_or_list(self._engine.predict(list_of_arrays("predict_on_batch", "x", x, self.input_names)))
 
     @property
     def metrics_names(self) -> list[str]:

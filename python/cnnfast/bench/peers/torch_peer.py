@@ -249,8 +249,6 @@ class KernelSession:
     def answer(self) -> dict[str, np.ndarray]:
         found = kernel_answer(self._workload, [t.detach() for t in self._run()])
         return {
-            name: images_last(a)
-            if name in ("y", "dx")
-            else self._layout.restore(f"{self._layer}/{name[1:]}", a)
+            name: images_last(a) if name in ("y", "dx") else self._layout.restore(f"{self._layer}/{name[1:]}", a)
             for name, a in found.items()
         }
