@@ -25,11 +25,11 @@ model.summary()
 
 is_round = np.isin(y_train, [0, 6, 8, 9]).astype("float32")
 model.compile(
-    optimizer=cnnfast.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    optimizer=cnnfast.optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipnorm=1.0),
     loss=["sparse_categorical_crossentropy", "binary_crossentropy"],
     loss_weights=[1.0, 0.3],
 )
-model.fit(x_train, [y_train, is_round], batch_size=64, epochs=3, verbose=2)
+model.fit(x_train, [y_train, is_round], batch_size=64, epochs=6, verbose=2)
 
 features = cnnfast.Model(inputs, model.get_layer("features").output)
 print("features of one digit:", features.predict(x_test[:1], verbose=0).shape)
