@@ -35,7 +35,9 @@ static inline void for_each_vector(std::int64_t n, const F& f) {
 // y[i] = f(x[i]), and the same with two inputs; y may be one of them.
 template <class F>
 static inline void map_vectors(std::int64_t n, const float* x, float* y, const F& f) {
-  for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) { vstore_lanes(y + i, f(vload_lanes(x + i, lanes)), lanes); });
+  for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
+    vstore_lanes(y + i, f(vload_lanes(x + i, lanes)), lanes);
+  });
 }
 template <class F>
 static inline void map_vectors(std::int64_t n, const float* a, const float* b, float* y, const F& f) {

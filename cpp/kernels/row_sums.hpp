@@ -24,42 +24,50 @@ struct RowSums {
 
 static constexpr std::int64_t kRowSumCols = 64 * Vec::width;  // columns of a task
 
-// Adds up f over the floats [begin, end) of a slice, seen as rows of `chunk` floats, in columns [k, k + NV vectors).
-template <int NV, bool PARTIAL, class F>
-static inline void sum_columns(std::int64_t begin, std::int64_t end, std::int64_t chunk, std::int64_t cols,
-                               float* sums, const F& f) {
-  Vec sum[NV];
-  for (int v = 0; v < NV; ++v) sum[v] = vzero();
-  for (std::int64_t i = begin; i < end; i += chunk) {
+// sums[0, cols) = f added up over rows of `cols` floats from `begin` on, the last of which may end early: narrow rows,
+// of up to 4 vectors, whose sums stay in registers. PARTIAL: some vector is not whole.
+template <bool PARTIAL, class F>
+static inline void sum_narrow(std::int64_t begin, std::int64_t end, std::int64_t cols, float* sums, const F& f) {
+  Vec sum[4] = {vzero(), vzero(), vzero(), vzero()};
+  for (std::int64_t i = begin; i < end; i += cols) {
     const std::int64_t n = PARTIAL ? min_of(cols, end - i) : cols;
-    for (int v = 0; v < NV; ++v) {
+    for (int v = 0; v < 4; ++v) {
       const std::int64_t lanes = PARTIAL ? min_of(Vec::width, n - v * Vec::width) : Vec::width;
-      if (!PARTIAL || lanes > 0) sum[v] = sum[v] + f(i + v * Vec::width, lanes);
+      if (lanes > 0) sum[v] = sum[v] + f(i + v * Vec::width, lanes);
     }
   }
-  for (int v = 0; v < NV; ++v)
+  for (int v = 0; v < 4; ++v)
     if (v * Vec::width < cols) vstore_lanes(sums + v * Vec::width, sum[v], min_of(Vec::width, cols - v * Vec::width));
 }
 
-// sums (A, K) = scale * sum over the M rows of f, where f(i, lanes) is the vector at float i of an (A, M, K) array. f is
-// called once for each element (lanes that are off must be 0), so it may also store what it computes.
+// The same for wide rows, or some columns of them, `pitch` apart; the sums stay in the first-level cache.
+template <class F>
+static inline void sum_wide(std::int64_t begin, std::int64_t end, std::int64_t pitch, std::int64_t cols, float* sums,
+                            const F& f) {
+  for_each_vector_in(0, cols, [=](std::int64_t k, std::int64_t lanes) { vstore_lanes(sums + k, vzero(), lanes); });
+  for (std::int64_t i = begin; i < end; i += pitch)
+    for_each_vector_in(0, cols, [&](std::int64_t k, std::int64_t lanes) {
+      vstore_lanes(sums + k, vload_lanes(sums + k, lanes) + f(i + k, lanes), lanes);
+    });
+}
+
+// sums (A, K) = scale * sum over the M rows of f, where f(i, lanes) is the vector at float i of an (A, M, K) array.
+// f is called once for each element (lanes that are off must be 0), so it may also store what it computes.
 template <class F>
 static inline void sum_rows_of(const RowSums& s, float scale, float* sums, float* workspace, const F& f) {
   const std::int64_t col_tasks = ceil_div(s.chunk, kRowSumCols), image = s.M * s.K;
   parallel(s.A * s.slices * col_tasks, [&](std::int64_t task, int) {
     const std::int64_t part = task / col_tasks, a = part / s.slices, slice = part % s.slices;
-    const std::int64_t begin = slice * s.chunks / s.slices * s.chunk;
-    const std::int64_t end = min_of((slice + 1) * s.chunks / s.slices * s.chunk, image);
-    const std::int64_t whole = begin + (end - begin) / s.chunk * s.chunk;
-    const std::int64_t first = task % col_tasks * kRowSumCols, last = min_of(first + kRowSumCols, s.chunk);
-    for (std::int64_t k = first; k < last; k += 4 * Vec::width) {
-      float* out = workspace + part * s.chunk + k;
-      const std::int64_t at = a * image + begin + k, cols = min_of(4 * Vec::width, last - k);
-      if (cols == 4 * Vec::width && whole == end)
-        sum_columns<4, false>(at, a * image + end, s.chunk, cols, out, f);
-      else
-        sum_columns<4, true>(at, a * image + end, s.chunk, cols, out, f);
-    }
+    const std::int64_t begin = a * image + slice * s.chunks / s.slices * s.chunk;
+    const std::int64_t end = a * image + min_of((slice + 1) * s.chunks / s.slices * s.chunk, image);
+    const std::int64_t first = task % col_tasks * kRowSumCols, cols = min_of(kRowSumCols, s.chunk - first);
+    float* out = workspace + part * s.chunk + first;
+    if (s.chunk > 4 * Vec::width)
+      sum_wide(begin + first, end, s.chunk, cols, out, f);
+    else if (cols < 4 * Vec::width || (end - begin) % cols != 0)
+      sum_narrow<true>(begin, end, cols, out, f);
+    else
+      sum_narrow<false>(begin, end, cols, out, f);
   });
   parallel(s.A, [&](std::int64_t a, int) {
     float* part = workspace + a * s.slices * s.chunk;

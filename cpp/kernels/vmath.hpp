@@ -51,18 +51,21 @@ static inline Vec vexpm1(Vec x) {
 
 // The exponent of a normal number: x = m * 2^exponent with 1 <= m < 2.
 static inline Vec vexponent(Vec x) {
-  float lane[Vec::width];
-  std::uint32_t bits[Vec::width];
-  vstore(lane, x);
-  __builtin_memcpy(bits, lane, sizeof bits);
-  for (int i = 0; i < Vec::width; ++i) lane[i] = static_cast<float>(static_cast<int>((bits[i] >> 23) & 255u) - 127);
-  return vload(lane);
+  // Vectors of the compiler's own (GCC, Clang) that become registers of the instruction set.
+  typedef std::int32_t Bits __attribute__((vector_size(Vec::width * 4)));
+  typedef float Floats __attribute__((vector_size(Vec::width * 4)));
+  Bits bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  const Floats exponent = __builtin_convertvector(((bits >> 23) & 255) - 127, Floats);
+  __builtin_memcpy(&x, &exponent, sizeof x);
+  return x;
 }
 
 // log(x): -infinity at 0, NaN below.
 static inline Vec vlog(Vec x) {
-  static constexpr float c[] = {3.333331347e-01f, -2.500000894e-01f, 2.000211924e-01f,  -1.666799635e-01f, 1.421955079e-01f,
-                                -1.240558624e-01f, 1.188816726e-01f, -1.167566925e-01f, 6.746650487e-02f};
+  static constexpr float c[] = {3.333331347e-01f, -2.500000894e-01f, 2.000211924e-01f,
+                                -1.666799635e-01f, 1.421955079e-01f, -1.240558624e-01f,
+                                1.188816726e-01f, -1.167566925e-01f, 6.746650487e-02f};
   const Vec e = vexponent(x), one = vset(1.0f), root2 = vset(1.41421356f);
   const Vec m = x * vpow2(one - e) * vset(0.5f);  // in [1, 2); 2^-e itself may not fit a float
   const Vec n = vselect_gt(m, root2, e + one, e);

@@ -18,11 +18,11 @@ def philox4x32(counter, key):
 
 
 def kept(n, rate, seed, salt):
-    """Which of n elements dropout keeps: element 64 b + 16 w + l looks at word w of counter 16 b + l."""
+    """Which of n elements dropout keeps: element 256 b + 64 w + l looks at word w of counter 64 b + l."""
     result = np.empty(n, dtype=bool)
     for i in range(n):
-        block, word, lane = i // 64, i % 64 // 16, i % 16
-        counter = 16 * block + lane
+        block, word, lane = i // 256, i % 256 // 64, i % 64
+        counter = 64 * block + lane
         words = philox4x32(
             (counter % _WORD, counter // _WORD, salt % _WORD, salt // _WORD), (seed % _WORD, seed // _WORD)
         )
