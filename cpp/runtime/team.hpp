@@ -1,5 +1,4 @@
-// A team of threads that all run one function: OpenMP's where the compiler has it (team_openmp.cpp), else our own
-// (team_std.cpp).
+// A team of threads that run one function: our own (team_std.cpp) or, if built so, OpenMP's (team_openmp.cpp).
 #pragma once
 
 namespace cnnfast {
