@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--out", type=Path, default=Path("cnnfast-demo"), metavar="DIR", help="where to write (%(default)s)"
     )
-    demo.add_argument("--epochs", type=_positive, default=6, metavar="N", help="passes over the digits (%(default)s)")
+    demo.add_argument("--epochs", type=_positive, default=8, metavar="N", help="passes over the digits (%(default)s)")
     demo.add_argument("--seed", type=int, default=1, metavar="N", help="start of all randomness (%(default)s)")
     demo.add_argument("--threads", type=_positive, metavar="N", help="threads to compute with (all that are allowed)")
     demo.set_defaults(run=_demo)
