@@ -1,0 +1,145 @@
+"""Models as users meet them: training, freezing, nesting, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast import layers, ops
+
+
+def _classifier(seed=0, **compile_options):
+    cnnfast.utils.set_random_seed(seed)
+    model = cnnfast.Sequential(
+        [
+            cnnfast.Input((8, 8, 2)),
+            layers.Conv2D(6, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    options = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", **compile_options}
+    model.compile(**options)
+    return model
+
+
+def _data(n=21):
+    rng = np.random.default_rng(7)
+    return rng.standard_normal((n, 8, 8, 2)).astype(np.float32), rng.integers(0, 3, n)
+
+
+def _bits(model):
+    return [w.tobytes() for w in model.get_weights()]
+
+
+def test_training_gives_the_same_bits_for_any_number_of_threads(same_bits):
+    x, y = _data()
+
+    def train():
+        model = _classifier()
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+        return model.get_weights()
+
+    same_bits(train)
+
+
+def test_a_batch_predicts_what_its_samples_predict_alone():
+    model, (x, _) = _classifier(), _data()
+    together = model.predict(x, batch_size=8, verbose=0)
+    alone = np.concatenate([model.predict_on_batch(x[i : i + 1]) for i in range(len(x))])
+    assert np.allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error", "message"),
+    [
+        (np.zeros((4, 8, 8)), np.zeros(4, int), ValueError, r"\(None, 8, 8, 2\).*\(4, 8, 8\)"),
+        (np.zeros((4, 8, 8, 3)), np.zeros(4, int), ValueError, r"\(None, 8, 8, 2\).*\(4, 8, 8, 3\)"),
+        (np.zeros((4, 8, 8, 2)), np.array([0, 1, 2, 3]), ValueError, r"\[0, 2\], got 0 to 3"),
+        (np.zeros((4, 8, 8, 2)), np.array([0, -1, 2, 1]), ValueError, r"\[0, 2\], got -1 to 2"),
+        (np.zeros((4, 8, 8, 2)), np.full(4, 0.5), TypeError, "whole class numbers"),
+        (np.zeros((4, 8, 8, 2)), np.zeros((4, 3)), ValueError, "use categorical_crossentropy"),
+        (np.zeros((4, 8, 8, 2)), np.zeros(3, int), ValueError, "4.*3|3.*4"),
+        (np.zeros((0, 8, 8, 2)), np.zeros(0, int), ValueError, "empty|size 0|no samples|0"),
+        (np.zeros((4, 8, 8, 2), complex), np.zeros(4, int), TypeError, "complex"),
+        (np.full((4, 8, 8, 2), np.nan), np.zeros(4, int), ValueError, "loss became NaN"),
+    ],
+)
+def test_bad_batches_are_refused_and_change_nothing(x, y, error, message):
+    model = _classifier()
+    model.train_on_batch(*_data(5))
+    before, steps = _bits(model), model.optimizer.iterations
+    with pytest.raises(error, match=message):
+        model.train_on_batch(x, y)
+    assert _bits(model) == before
+    assert model.optimizer.iterations == steps
+
+
+def test_trainable_takes_effect_at_once():
+    model, (x, y) = _classifier(optimizer="sgd"), _data()
+    model.train_on_batch(x, y)
+    conv, norm = model.layers[0], model.layers[1]
+    conv.trainable = norm.trainable = False
+    frozen = [w.copy() for layer in (conv, norm) for w in layer.get_weights()]
+    head = model.layers[-1].get_weights()[0]
+    model.train_on_batch(x, y)
+    now = [w for layer in (conv, norm) for w in layer.get_weights()]
+    assert all(np.array_equal(a, b) for a, b in zip(frozen, now, strict=True))  # moving statistics too
+    assert not np.array_equal(head, model.layers[-1].get_weights()[0])
+    conv.trainable = True
+    model.train_on_batch(x, y)
+    assert not np.array_equal(frozen[0], conv.get_weights()[0])
+
+
+def test_a_shared_layer_gets_the_gradients_of_both_its_uses():
+    shared = layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    a, b = cnnfast.Input((2,)), cnnfast.Input((2,))
+    model = cnnfast.Model([a, b], layers.Add()([shared(a), shared(b)]))
+    model.compile(cnnfast.optimizers.SGD(0.5), lambda _, y_pred: (float(y_pred.sum()), np.ones_like(y_pred)))
+    model.train_on_batch([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])], np.zeros((1, 1)))
+    assert np.allclose(shared.get_weights()[0].ravel(), [1 - 0.5 * 11, 1 - 0.5 * 22])
+
+
+def test_nested_models_train_and_give_their_inner_outputs():
+    base = cnnfast.Sequential([cnnfast.Input((6,)), layers.Dense(4, activation="relu", name="inner")], name="base")
+    model = cnnfast.Sequential([base, layers.Dense(2)])
+    model.compile("sgd", "mse")
+    before = base.get_weights()[0]
+    rng = np.random.default_rng(0)
+    model.fit(rng.standard_normal((8, 6)), rng.standard_normal((8, 2)), epochs=1, verbose=0)
+    assert not np.array_equal(before, base.get_weights()[0])
+    inner = cnnfast.Model(base.input, base.get_layer("inner").output)
+    assert inner.predict(np.ones((3, 6)), verbose=0).shape == (3, 4)
+
+
+def test_a_loss_in_numpy_trains_like_the_same_loss_as_a_kernel():
+    x, y = _data()
+    one_hot = cnnfast.utils.to_categorical(y, 3)
+
+    def squared(y_true, y_pred):
+        d = y_pred - y_true
+        return float((d**2).mean()), 2 * d / d.size
+
+    weights = []
+    for loss in (squared, "mse"):
+        model = _classifier(optimizer="sgd", loss=loss)
+        model.fit(x, one_hot, batch_size=8, epochs=2, verbose=0)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def test_ops_on_symbolic_values_become_part_of_a_model():
+    x = cnnfast.Input((4,))
+    model = cnnfast.Model(x, ops.scale(ops.relu(x), 2.0))
+    assert np.array_equal(model.predict(np.array([[-1.0, 0.0, 1.0, 2.0]]), verbose=0), [[0, 0, 2, 4]])
+
+
+def test_outputs_that_do_not_depend_on_the_inputs_are_refused():
+    a, b = cnnfast.Input((4,)), cnnfast.Input((4,))
+    with pytest.raises(ValueError, match="does not depend on the given"):
+        cnnfast.Model(a, layers.Add()([a, b]))
