@@ -141,7 +141,17 @@ def test_one_wrong_output_is_caught() -> None:
 def test_one_wrong_gradient_is_caught_whatever_the_size_of_the_weight() -> None:
     check = list(checks(small_training()))[1]
     good = answers(check)
-    assert "conv2d_1/kernel differs by" in disagreement(check, good, changed(good, "conv2d_1/kernel", 0.1))
+    assert disagreement(check, good, changed(good, "conv2d_1/kernel", 0.01)) == ""
+    assert "conv2d_1/kernel differs by" in disagreement(check, good, changed(good, "conv2d_1/kernel", 1.0))
+    assert "dense_5/bias differs by" in disagreement(check, good, changed(good, "dense_5/bias", 0.5))
+
+
+def test_rounding_of_a_gradient_that_is_nothing_is_no_difference() -> None:
+    check = list(checks(small_training()))[1]
+    good, start = answers(check), make_data(check.workload).weights
+    good.arrays["dense_5/bias"][:] = start["dense_5/bias"]
+    assert disagreement(check, good, changed(good, "dense_5/bias", 1e-6)) == ""
+    assert "dense_5/bias differs by" in disagreement(check, good, changed(good, "dense_5/bias", 1e-2))
 
 
 def test_a_step_of_double_size_is_caught() -> None:
