@@ -29,7 +29,7 @@ def _stub_functions(body):
 
 
 def _argument_names(compiled):
-    """The names in the first line of a compiled function's docstring: "run_step(op: str, inputs: ..., ...) -> None"."""
+    """The names in the first line of a compiled function's docstring, "run_step(op: str, ...) -> None"."""
     signature = inspect.getdoc(compiled).splitlines()[0]
     inside = re.sub(r"\[[^\[\]]*\]", "", signature)
     while inside != (inside := re.sub(r"\[[^\[\]]*\]", "", inside)):

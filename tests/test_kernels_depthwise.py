@@ -9,8 +9,9 @@ from cnnfast.ops import engine
 from tests.oracle import conv, depthwise
 from tests.tolerance import assert_sum_close
 
-# N, H, W, C, M, R, S, strides, dilation, pads: channels around one and two vectors of every width, windows wider than
-# the input, strides longer than the window (pixels that no window reads), a padding that whole windows lie in.
+# N, H, W, C, M, R, S, strides, dilation, pads: channels around one and two vectors of every width, windows
+# wider than the input, strides longer than the window (pixels that no window reads), padding that whole windows
+# lie in.
 SHAPES = [
     (1, 1, 1, 1, 1, 1, 1, (1, 1), (1, 1), (0, 0, 0, 0)),
     (2, 7, 9, 3, 1, 3, 3, (1, 1), (1, 1), (1, 1, 1, 1)),

@@ -26,8 +26,8 @@ class Step:
 class Program:
     """A flat list of steps over one arena, built once and run many times.
 
-    A buffer lies in the arena (`arena`: number and offset in bytes), in an array (`fixed`) or where each run's feed
-    is (`feeds`). A step is (step, input buffers or -1, output buffers, offset of its workspace).
+    A buffer lies in the arena (`arena`: number and offset in bytes), in an array (`fixed`) or where each
+    run's feed is (`feeds`). A step is (step, input buffers or -1, output buffers, offset of its workspace).
     """
     def __init__(
         self,
