@@ -11,7 +11,7 @@ from tests.peers import networks
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-SEEDS = range(20)
+SEEDS = range(12)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ class TorchNetwork:
                 bias = next(weights) if s.get("bias", True) else None
                 if s.get("padding", "same") == "same":
                     x = self._pad(x, s["kernel"], s["strides"], dilation)
-                x = F.conv2d(x, w.permute(3, 2, 0, 1), bias, s["strides"], 0, dilation, groups)
+                x = F.conv2d(x, w.permute(3, 2, 0, 1).contiguous(), bias, s["strides"], 0, dilation, groups)
                 x = activations[s.get("activation", "linear")](x)
             elif kind == "norm":
                 gamma, beta, mean, var = (next(weights) for _ in range(4))
