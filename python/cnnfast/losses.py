@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnfast.configurable import describe
 from cnnfast.graph.values import Spec, Value
 from cnnfast.ops import loss as loss_ops
 from cnnfast.ops.elementwise import scale
@@ -320,7 +321,4 @@ def get(identifier: Any) -> Loss:
 
 def serialize(loss: Loss) -> dict[str, Any]:
     """{"class_name", "config"} of a loss. ValueError for a NumPy function, which no file can hold."""
-    name = LOSSES.name_of(type(loss))
-    if name is None:
-        raise ValueError(f"loss {loss.name!r} is not registered and cannot be saved")
-    return {"class_name": name, "config": loss.get_config()}
+    return describe(LOSSES, loss)
