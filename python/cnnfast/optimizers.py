@@ -157,6 +157,19 @@ class Optimizer:
             if any(name in v.name for name in self._undecayed_names):
                 self._undecayed.add(key)
 
+    def without_state(self) -> Optimizer:
+        """Another optimizer with the same settings, for the same weights, that has made no step yet.
+
+        In place of a schedule it has a plain number: a schedule may be a function, which no configuration can hold.
+        """
+        schedule, self._schedule = self._schedule, None
+        try:
+            other = type(self).from_config(self.get_config())
+        finally:
+            self._schedule = schedule
+        other._undecayed, other._undecayed_names = set(self._undecayed), list(self._undecayed_names)
+        return other
+
     # The step
 
     def prepare_step(self) -> None:
