@@ -25,9 +25,13 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--out", type=Path, default=Path("cnnfast-demo"), metavar="DIR", help="where to write (%(default)s)"
     )
-    demo.add_argument("--epochs", type=_positive, default=8, metavar="N", help="passes over the digits (%(default)s)")
+    demo.add_argument(
+        "--epochs", type=bench.positive, default=8, metavar="N", help="passes over the digits (%(default)s)"
+    )
     demo.add_argument("--seed", type=int, default=1, metavar="N", help="start of all randomness (%(default)s)")
-    demo.add_argument("--threads", type=_positive, metavar="N", help="threads to compute with (all that are allowed)")
+    demo.add_argument(
+        "--threads", type=bench.positive, metavar="N", help="threads to compute with (all that are allowed)"
+    )
     demo.set_defaults(run=_demo)
 
     info = commands.add_parser("info", help="show the CPU, the instruction set in use, threads and versions")
@@ -50,16 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"cnnfast {args.command}: stopped", file=sys.stderr)
         return 130
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return number
 
 
 def _demo(args: argparse.Namespace) -> int:

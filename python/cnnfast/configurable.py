@@ -37,7 +37,9 @@ def describe(registry: Registry[Any], thing: Any) -> dict[str, Any]:
     """{"class_name", "config"} of an object whose class is in the registry. ValueError for any other."""
     name = registry.name_of(type(thing))
     if name is None:
-        raise ValueError(f"{registry.kind} {thing!r} cannot be saved: its class is not registered")
+        known_as = getattr(thing, "name", thing)
+        cls = type(thing).__name__
+        raise ValueError(f"{registry.kind} {known_as!r} cannot be saved: its class {cls} is not registered")
     return {"class_name": name, "config": thing.get_config()}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnfast.configurable import describe
 from cnnfast.graph.values import Spec, Value
 from cnnfast.ops import loss as loss_ops
 from cnnfast.ops.elementwise import scale
@@ -120,15 +121,53 @@ def class_targets(name: str, y_true: Any, y_pred: Spec) -> np.ndarray:
     return np.ascontiguousarray(y, dtype=np.int32)
 
 
-def _logits(y_pred: Any, activation: str) -> Any | None:
-    """What went into the activation that made `y_pred`, if that is known."""
-    if isinstance(y_pred, Value) and y_pred.node is not None and y_pred.node.op.name == activation:
-        return y_pred.node.inputs[0]
-    return None
+class _Crossentropy(Loss):
+    """What all cross-entropies share: each is a pair of ops, one for logits and one for probabilities."""
+
+    _of_logits: Callable[..., Any]
+    _of_probabilities: Callable[..., Any]
+
+    def __init__(self, from_logits: bool, reduction: str, name: str):
+        super().__init__(reduction=reduction, name=name)
+        self.from_logits = from_logits
+
+    def compute(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        logits = y_pred if self.from_logits else self._logits(y_pred)
+        if logits is not None:
+            return self._of_logits(logits, y_true, sample_weight, **self._options())[0]
+        return self._of_probabilities(y_pred, y_true, sample_weight, **self._options())[0]
+
+    def _logits(self, y_pred: Any) -> Any | None:
+        """What went into the activation that made `y_pred`, if that is known."""
+        if isinstance(y_pred, Value) and y_pred.node is not None and y_pred.node.op.name == self.seen_through:
+            return y_pred.node.inputs[0]
+        return None
+
+    def _options(self) -> dict[str, Any]:
+        """What the ops are told besides."""
+        return {}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "from_logits": self.from_logits, **self._options()}
+
+
+class _SmoothedCrossentropy(_Crossentropy):
+    """A cross-entropy whose targets are moved towards equal shares of all classes."""
+
+    def __init__(self, from_logits: bool, label_smoothing: float, axis: int, reduction: str, name: str):
+        super().__init__(from_logits, reduction, name)
+        if axis != -1:
+            raise ValueError(f"{name}: only axis=-1 is supported, got {axis}")
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {label_smoothing}")
+        self.label_smoothing = float(label_smoothing)
+
+    def _options(self) -> dict[str, Any]:
+        return {"label_smoothing": self.label_smoothing}
 
 
 @LOSSES.add
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(_Crossentropy):
     """-log of the probability given to the true class, for targets that are class numbers.
 
     Args:
@@ -141,6 +180,10 @@ class SparseCategoricalCrossentropy(Loss):
         0.2231
     """
 
+    seen_through = "softmax"
+    _of_logits = staticmethod(loss_ops.sparse_softmax_crossentropy)
+    _of_probabilities = staticmethod(loss_ops.sparse_categorical_crossentropy)
+
     def __init__(
         self,
         from_logits: bool = False,
@@ -148,26 +191,16 @@ class SparseCategoricalCrossentropy(Loss):
         reduction: str = "sum_over_batch_size",
         name: str = "sparse_categorical_crossentropy",
     ):
-        super().__init__(reduction=reduction, name=name)
+        super().__init__(from_logits, reduction, name)
         if ignore_class is not None:
             raise ValueError(f"{name}: ignore_class is not supported; give those samples a sample_weight of 0")
-        self.from_logits = from_logits
-
-    def compute(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
-        logits = y_pred if self.from_logits else _logits(y_pred, "softmax")
-        if logits is not None:
-            return loss_ops.sparse_softmax_crossentropy(logits, y_true, sample_weight)[0]
-        return loss_ops.sparse_categorical_crossentropy(y_pred, y_true, sample_weight)[0]
 
     def targets(self, y_true: Any, y_pred: Spec) -> np.ndarray:
         return class_targets(self.name, y_true, y_pred)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "from_logits": self.from_logits}
-
 
 @LOSSES.add
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(_SmoothedCrossentropy):
     """-sum over classes of target times log of probability, for one-hot (or soft) targets.
 
     Args:
@@ -177,6 +210,10 @@ class CategoricalCrossentropy(Loss):
     Shapes: predictions and targets (..., K).
     """
 
+    seen_through = "softmax"
+    _of_logits = staticmethod(loss_ops.softmax_crossentropy)
+    _of_probabilities = staticmethod(loss_ops.categorical_crossentropy)
+
     def __init__(
         self,
         from_logits: bool = False,
@@ -185,28 +222,11 @@ class CategoricalCrossentropy(Loss):
         reduction: str = "sum_over_batch_size",
         name: str = "categorical_crossentropy",
     ):
-        super().__init__(reduction=reduction, name=name)
-        _check_last_axis(name, axis)
-        self.from_logits = from_logits
-        self.label_smoothing = _check_smoothing(name, label_smoothing)
-
-    def compute(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
-        logits = y_pred if self.from_logits else _logits(y_pred, "softmax")
-        s = self.label_smoothing
-        if logits is not None:
-            return loss_ops.softmax_crossentropy(logits, y_true, sample_weight, label_smoothing=s)[0]
-        return loss_ops.categorical_crossentropy(y_pred, y_true, sample_weight, label_smoothing=s)[0]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "label_smoothing": self.label_smoothing,
-        }
+        super().__init__(from_logits, label_smoothing, axis, reduction, name)
 
 
 @LOSSES.add
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(_SmoothedCrossentropy):
     """-(t log p + (1-t) log(1-p)), averaged over the last axis.
 
     Args:
@@ -216,6 +236,10 @@ class BinaryCrossentropy(Loss):
     Shapes: predictions (..., K); targets the same, or (...) for K = 1.
     """
 
+    seen_through = "sigmoid"
+    _of_logits = staticmethod(loss_ops.binary_crossentropy_with_logits)
+    _of_probabilities = staticmethod(loss_ops.binary_crossentropy)
+
     def __init__(
         self,
         from_logits: bool = False,
@@ -224,24 +248,7 @@ class BinaryCrossentropy(Loss):
         reduction: str = "sum_over_batch_size",
         name: str = "binary_crossentropy",
     ):
-        super().__init__(reduction=reduction, name=name)
-        _check_last_axis(name, axis)
-        self.from_logits = from_logits
-        self.label_smoothing = _check_smoothing(name, label_smoothing)
-
-    def compute(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
-        logits = y_pred if self.from_logits else _logits(y_pred, "sigmoid")
-        s = self.label_smoothing
-        if logits is not None:
-            return loss_ops.binary_crossentropy_with_logits(logits, y_true, sample_weight, label_smoothing=s)[0]
-        return loss_ops.binary_crossentropy(y_pred, y_true, sample_weight, label_smoothing=s)[0]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "label_smoothing": self.label_smoothing,
-        }
+        super().__init__(from_logits, label_smoothing, axis, reduction, name)
 
 
 @LOSSES.add
@@ -284,17 +291,6 @@ class NumpyLoss(Loss):
         return float(loss), gradient
 
 
-def _check_last_axis(name: str, axis: int) -> None:
-    if axis != -1:
-        raise ValueError(f"{name}: only axis=-1 is supported, got {axis}")
-
-
-def _check_smoothing(name: str, value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name}: label_smoothing must lie in [0, 1], got {value}")
-    return float(value)
-
-
 _ALIASES = {
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
@@ -325,7 +321,4 @@ def get(identifier: Any) -> Loss:
 
 def serialize(loss: Loss) -> dict[str, Any]:
     """{"class_name", "config"} of a loss. ValueError for a NumPy function, which no file can hold."""
-    name = LOSSES.name_of(type(loss))
-    if name is None:
-        raise ValueError(f"loss {loss.name!r} is not registered and cannot be saved")
-    return {"class_name": name, "config": loss.get_config()}
+    return describe(LOSSES, loss)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast import schedules
+from cnnfast.configurable import describe
 from cnnfast.graph.values import Graph, Spec, Value, Variable
 from cnnfast.ops import optimizer as update_ops
 from cnnfast.registry import Registry
@@ -45,16 +46,12 @@ class Optimizer:
         global_clipnorm: float | None = None,
         name: str = "optimizer",
     ):
-        given = [n for n, v in zip(_CLIPPING, (clipnorm, clipvalue, global_clipnorm), strict=True) if v is not None]
+        limits = zip(_CLIPPING, (clipnorm, clipvalue, global_clipnorm), strict=True)
+        given = {what: value for what, value in limits if value is not None}
         if len(given) > 1:
             raise ValueError(f"{name}: give at most one of {', '.join(_CLIPPING)}, got {' and '.join(given)}")
-        for what, value in (
-            ("clipnorm", clipnorm),
-            ("clipvalue", clipvalue),
-            ("global_clipnorm", global_clipnorm),
-        ):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name}: {what} must be a positive number, got {value!r}")
+        for what, value in given.items():
+            _positive(name, what, value)
         if weight_decay is not None and not (np.isfinite(weight_decay) and weight_decay >= 0):
             raise ValueError(f"{name}: weight_decay must be at least 0, got {weight_decay!r}")
         self.name = name
@@ -159,6 +156,19 @@ class Optimizer:
         for key, (v, _) in self._slots.items():
             if any(name in v.name for name in self._undecayed_names):
                 self._undecayed.add(key)
+
+    def without_state(self) -> Optimizer:
+        """Another optimizer with the same settings, for the same weights, that has made no step yet.
+
+        In place of a schedule it has a plain number: a schedule may be a function, which no configuration can hold.
+        """
+        schedule, self._schedule = self._schedule, None
+        try:
+            other = type(self).from_config(self.get_config())
+        finally:
+            self._schedule = schedule
+        other._undecayed, other._undecayed_names = set(self._undecayed), list(self._undecayed_names)
+        return other
 
     # The step
 
@@ -445,7 +455,4 @@ def get(identifier: Any) -> Optimizer:
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """{"class_name", "config"} of an optimizer."""
-    name = OPTIMIZERS.name_of(type(optimizer))
-    if name is None:
-        raise ValueError(f"optimizer {optimizer.name!r} is not registered and cannot be saved")
-    return {"class_name": name, "config": optimizer.get_config()}
+    return describe(OPTIMIZERS, optimizer)

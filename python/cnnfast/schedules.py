@@ -39,8 +39,30 @@ class Constant(LearningRateSchedule):
         return self.learning_rate
 
 
+class _Decay(LearningRateSchedule):
+    """What has a first rate and a number of steps by which its fall is measured."""
+
+    def __init__(self, initial_learning_rate: float, decay_steps: int, name: str):
+        self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _positive(name, "decay_steps", decay_steps)
+        self.name = name
+
+
+class _StairsDecay(_Decay):
+    """A fall that may be smooth or go in stairs."""
+
+    def __init__(self, initial_learning_rate: float, decay_steps: int, staircase: bool, name: str):
+        super().__init__(initial_learning_rate, decay_steps, name)
+        self.staircase = staircase
+
+    def _time(self, step: int) -> float:
+        """Steps in units of `decay_steps`, whole ones for stairs."""
+        time = step / self.decay_steps
+        return math.floor(time) if self.staircase else time
+
+
 @SCHEDULES.add
-class StepDecay(LearningRateSchedule):
+class StepDecay(_Decay):
     """initial_learning_rate * factor^floor(step / decay_steps): the rate falls at once every `decay_steps`
     steps.
 
@@ -56,17 +78,15 @@ class StepDecay(LearningRateSchedule):
     """
 
     def __init__(self, initial_learning_rate: float, decay_steps: int, factor: float = 0.1, name: str = "StepDecay"):
-        self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _positive(name, "decay_steps", decay_steps)
+        super().__init__(initial_learning_rate, decay_steps, name)
         self.factor = _positive(name, "factor", factor)
-        self.name = name
 
     def __call__(self, step: int) -> float:
         return self.initial_learning_rate * self.factor ** (step // self.decay_steps)
 
 
 @SCHEDULES.add
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(_StairsDecay):
     """initial_learning_rate * decay_rate^(step / decay_steps); with `staircase` the exponent is rounded down.
 
     Example:
@@ -82,19 +102,15 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ):
-        self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _positive(name, "decay_steps", decay_steps)
+        super().__init__(initial_learning_rate, decay_steps, staircase, name)
         self.decay_rate = _positive(name, "decay_rate", decay_rate)
-        self.staircase = staircase
-        self.name = name
 
     def __call__(self, step: int) -> float:
-        power = step / self.decay_steps
-        return self.initial_learning_rate * self.decay_rate ** (math.floor(power) if self.staircase else power)
+        return self.initial_learning_rate * self.decay_rate ** self._time(step)
 
 
 @SCHEDULES.add
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_StairsDecay):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps).
 
     With `staircase` the quotient of the steps is rounded down.
@@ -108,15 +124,11 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ):
-        self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _positive(name, "decay_steps", decay_steps)
+        super().__init__(initial_learning_rate, decay_steps, staircase, name)
         self.decay_rate = _rate(name, "decay_rate", decay_rate)
-        self.staircase = staircase
-        self.name = name
 
     def __call__(self, step: int) -> float:
-        time = step / self.decay_steps
-        return self.initial_learning_rate / (1.0 + self.decay_rate * (math.floor(time) if self.staircase else time))
+        return self.initial_learning_rate / (1.0 + self.decay_rate * self._time(step))
 
 
 @SCHEDULES.add
@@ -150,7 +162,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 
 @SCHEDULES.add
-class PolynomialDecay(LearningRateSchedule):
+class PolynomialDecay(_Decay):
     """(initial - end) * (1 - step / decay_steps)^power + end, and the end rate afterwards.
 
     Args:
@@ -172,12 +184,10 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ):
-        self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _positive(name, "decay_steps", decay_steps)
+        super().__init__(initial_learning_rate, decay_steps, name)
         self.end_learning_rate = _rate(name, "end_learning_rate", end_learning_rate)
         self.power = _positive(name, "power", power)
         self.cycle = cycle
-        self.name = name
 
     def __call__(self, step: int) -> float:
         steps = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
@@ -186,7 +196,7 @@ class PolynomialDecay(LearningRateSchedule):
 
 
 @SCHEDULES.add
-class CosineDecay(LearningRateSchedule):
+class CosineDecay(_Decay):
     """Half a cosine from the initial rate down to `alpha` times it (Loshchilov and Hutter 2017), after a
     warm-up.
 
@@ -217,10 +227,8 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ):
-        self.initial_learning_rate = _rate(name, "initial_learning_rate", initial_learning_rate)
-        self.decay_steps = _positive(name, "decay_steps", decay_steps)
+        super().__init__(initial_learning_rate, decay_steps, name)
         self.alpha = _rate(name, "alpha", alpha)
-        self.name = name
         self.warmup_target = None if warmup_target is None else _rate(name, "warmup_target", warmup_target)
         self.warmup_steps = int(_rate(name, "warmup_steps", warmup_steps))
 

@@ -11,7 +11,7 @@ from tests.peers import networks
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-SEEDS = range(12)
+SEEDS = range(20)
 
 
 @pytest.fixture(autouse=True)

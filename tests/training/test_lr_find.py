@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnfast import random, schedules
-from cnnfast.optimizers import SGD
+from cnnfast import Input, Sequential, layers, random, schedules
+from cnnfast.optimizers import SGD, Adam, AdamW
 from tests.training.linear_model import linear_data, linear_model
 
 
@@ -71,6 +71,21 @@ def test_schedule_that_no_file_can_hold_comes_back():
     model = linear_model(SGD(schedule))
     schedules.lr_find(model, x, y, steps=5)
     assert model.optimizer.schedule is schedule
+
+
+@pytest.mark.parametrize("how", ["var_list", "var_names"])
+def test_weights_without_decay_have_none_in_the_trial_either(rng, how):
+    x, y = rng.standard_normal((32, 3)), rng.standard_normal((32, 1))
+    model = Sequential([Input((3,)), layers.Dense(1)])
+
+    def losses(optimizer):
+        random.set_seed(1)
+        model.compile(optimizer, "mse")
+        return schedules.lr_find(model, x, y, batch_size=16, steps=20).losses.tolist()
+
+    undecayed = AdamW(weight_decay=0.5)
+    undecayed.exclude_from_weight_decay(**{how: model.weights if how == "var_list" else ["kernel", "bias"]})
+    assert losses(undecayed) == losses(Adam()) != losses(AdamW(weight_decay=0.5))
 
 
 @pytest.mark.parametrize(

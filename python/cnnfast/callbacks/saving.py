@@ -133,7 +133,7 @@ class BackupAndRestore(Callback):
         ValueError: from `fit`, if no checkpoint in the folder can be read, or it is of another model.
 
     Example:
-        >>> model.fit(x, y, epochs=10, callbacks=[BackupAndRestore("backup")])
+        >>> history = model.fit(x, y, epochs=10, verbose=0, callbacks=[BackupAndRestore("backup")])
     """
 
     comes_last = True

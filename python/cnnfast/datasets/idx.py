@@ -42,9 +42,9 @@ def read_idx(path: str | os.PathLike[str], *, sha256: str | None = None) -> np.n
         OSError: the file cannot be read.
 
     Example:
-        >>> import pathlib, tempfile
+        >>> import pathlib
         >>> from cnnfast.datasets.idx import read_idx
-        >>> file = pathlib.Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+        >>> file = pathlib.Path("labels-idx1-ubyte")
         >>> _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
         >>> read_idx(file)
         array([7, 2, 1], dtype=uint8)

@@ -34,7 +34,9 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
 
     Example:
         >>> save_model(model, "digits.safetensors")
-        >>> load_model("digits.safetensors").predict(x)
+        >>> again = load_model("digits.safetensors")
+        >>> np.array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+        True
     """
     name = safetensors_io.checked_path(path)
     training, state = describe_compilation(model, include_optimizer)
@@ -58,6 +60,7 @@ def load_model(path: Any, custom_objects: CustomObjects | None = None, compile: 
         OSError: the file cannot be read.
 
     Example:
+        >>> model.save("digits.safetensors")
         >>> model = load_model("digits.safetensors")
     """
     name = safetensors_io.checked_path(path)

@@ -44,6 +44,7 @@ def load_weights(model: Layer, path: Any) -> None:
         OSError: the file cannot be read.
 
     Example:
+        >>> save_weights(model, "digits.safetensors")
         >>> load_weights(model, "digits.safetensors")
     """
     arrays, _ = read_document(path, ("weights", "model", "checkpoint"))

@@ -44,8 +44,8 @@ class Variable:
 
     Example:
         >>> v = Variable(np.zeros(3), name="bias")
-        >>> v.assign([1, 2, 3]); v.value.sum()
-        np.float32(6.0)
+        >>> v.assign([1, 2, 3]); v.value.tolist()
+        [1.0, 2.0, 3.0]
     """
 
     __slots__ = ("name", "trainable", "value")

@@ -4,54 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnfast import activations, initializers, ops, regularizers
+from cnnfast import initializers, ops, regularizers
+from cnnfast.layers.affine import Affine
 from cnnfast.layers.arguments import channels_last, images, integer, last_dimension, pair, refuse
-from cnnfast.layers.base import Layer
 from cnnfast.ops.window import IntPair, normal_padding
 
 
-class _Conv(Layer):
-    """What all convolution layers share: geometry of the window, bias, activation, penalty on the output."""
+class _Conv(Affine):
+    """What all convolution layers share: images come in, a window moves over them."""
 
     def __init__(
         self,
         kernel_size: IntPair,
         strides: IntPair,
         padding: Any,
+        data_format: str | None,
         dilation_rate: IntPair,
-        activation: Any,
-        use_bias: bool,
-        bias_initializer: Any,
-        bias_regularizer: Any,
-        activity_regularizer: Any,
+        *affine: Any,  # as `Affine` takes them
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        super().__init__(*affine, **kwargs)
+        channels_last(self, data_format)
         self.kernel_size = pair(self, "kernel_size", kernel_size)
         self.strides = pair(self, "strides", strides)
         self.padding = normal_padding(type(self).__name__, padding)
         self.dilation_rate = pair(self, "dilation_rate", dilation_rate)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.bias: Any = None
 
-    def _add_bias(self, channels: int) -> None:
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (channels,), self.bias_initializer, name="bias", regularizer=self.bias_regularizer
-            )
+    def _input_channels(self, input_shape: Any) -> int:
+        return last_dimension(self, images(self, input_shape))
 
     def _geometry(self) -> dict[str, Any]:
         return {"strides": self.strides, "padding": self.padding, "dilation": self.dilation_rate}
-
-    def _finish(self, y: Any) -> Any:
-        y = self.activation(y)
-        if self.activity_regularizer is not None:
-            self.add_loss(self.activity_regularizer.penalty(y))
-        return y
 
 
 class Conv2D(_Conv):
@@ -109,11 +92,10 @@ class Conv2D(_Conv):
         **kwargs: Any,
     ):
         super().__init__(
-            kernel_size, strides, padding, dilation_rate, activation,
-            use_bias, bias_initializer, bias_regularizer, activity_regularizer, **kwargs,
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, bias_regularizer, activity_regularizer, bias_constraint, **kwargs,
         )  # fmt: skip
-        channels_last(self, data_format)
-        refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
+        refuse(self, kernel_constraint=kernel_constraint)
         self.filters = integer(self, "filters", filters)
         self.groups = integer(self, "groups", groups)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -122,7 +104,7 @@ class Conv2D(_Conv):
             raise ValueError(f"Conv2D: filters={filters} cannot be split into groups={groups}")
 
     def build(self, input_shape: Any) -> None:
-        channels = last_dimension(self, images(self, input_shape))
+        channels = self._input_channels(input_shape)
         if channels % self.groups:
             raise ValueError(f"{self.name}: {channels} input channels cannot be split into groups={self.groups}")
         shape = (*self.kernel_size, channels // self.groups, self.filters)
@@ -188,17 +170,16 @@ class DepthwiseConv2D(_Conv):
         **kwargs: Any,
     ):
         super().__init__(
-            kernel_size, strides, padding, dilation_rate, activation,
-            use_bias, bias_initializer, bias_regularizer, activity_regularizer, **kwargs,
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, bias_regularizer, activity_regularizer, bias_constraint, **kwargs,
         )  # fmt: skip
-        channels_last(self, data_format)
-        refuse(self, depthwise_constraint=depthwise_constraint, bias_constraint=bias_constraint)
+        refuse(self, depthwise_constraint=depthwise_constraint)
         self.depth_multiplier = integer(self, "depth_multiplier", depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
 
     def build(self, input_shape: Any) -> None:
-        channels = last_dimension(self, images(self, input_shape))
+        channels = self._input_channels(input_shape)
         self.kernel = self.add_weight(
             (*self.kernel_size, channels, self.depth_multiplier),
             self.depthwise_initializer,
@@ -272,16 +253,10 @@ class SeparableConv2D(_Conv):
         **kwargs: Any,
     ):
         super().__init__(
-            kernel_size, strides, padding, dilation_rate, activation,
-            use_bias, bias_initializer, bias_regularizer, activity_regularizer, **kwargs,
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, bias_regularizer, activity_regularizer, bias_constraint, **kwargs,
         )  # fmt: skip
-        channels_last(self, data_format)
-        refuse(
-            self,
-            depthwise_constraint=depthwise_constraint,
-            pointwise_constraint=pointwise_constraint,
-            bias_constraint=bias_constraint,
-        )
+        refuse(self, depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint)
         self.filters = integer(self, "filters", filters)
         self.depth_multiplier = integer(self, "depth_multiplier", depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
@@ -290,7 +265,7 @@ class SeparableConv2D(_Conv):
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
 
     def build(self, input_shape: Any) -> None:
-        channels = last_dimension(self, images(self, input_shape))
+        channels = self._input_channels(input_shape)
         self.depthwise_kernel = self.add_weight(
             (*self.kernel_size, channels, self.depth_multiplier),
             self.depthwise_initializer,
@@ -365,18 +340,17 @@ class Conv2DTranspose(_Conv):
         **kwargs: Any,
     ):
         super().__init__(
-            kernel_size, strides, padding, dilation_rate, activation,
-            use_bias, bias_initializer, bias_regularizer, activity_regularizer, **kwargs,
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            bias_initializer, bias_regularizer, activity_regularizer, bias_constraint, **kwargs,
         )  # fmt: skip
-        channels_last(self, data_format)
-        refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
+        refuse(self, kernel_constraint=kernel_constraint)
         self.filters = integer(self, "filters", filters)
         self.output_padding = None if output_padding is None else pair(self, "output_padding", output_padding, 0)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
 
     def build(self, input_shape: Any) -> None:
-        channels = last_dimension(self, images(self, input_shape))
+        channels = self._input_channels(input_shape)
         shape = (*self.kernel_size, self.filters, channels)
         self.kernel = self.add_weight(
             shape, self.kernel_initializer, name="kernel", regularizer=self.kernel_regularizer

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnfast import activations, initializers, ops, regularizers
+from cnnfast import initializers, ops, regularizers
+from cnnfast.layers.affine import Affine
 from cnnfast.layers.arguments import integer, last_dimension, refuse
 from cnnfast.layers.base import Layer
 
 
-class Dense(Layer):
+class Dense(Affine):
     """Every output is a weighted sum of all inputs along the last axis.
 
     Input (N, ..., in), output (N, ..., units); weights `kernel` (in, units) and `bias` (units,).
@@ -48,33 +49,23 @@ class Dense(Layer):
         bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        refuse(self, kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
+        super().__init__(
+            activation, use_bias, bias_initializer, bias_regularizer, activity_regularizer, bias_constraint, **kwargs
+        )
+        refuse(self, kernel_constraint=kernel_constraint)
         self.units = integer(self, "units", units)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.bias: Any = None
 
     def build(self, input_shape: Any) -> None:
         shape = (last_dimension(self, input_shape), self.units)
         self.kernel = self.add_weight(
             shape, self.kernel_initializer, name="kernel", regularizer=self.kernel_regularizer
         )
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, name="bias", regularizer=self.bias_regularizer
-            )
+        self._add_bias(self.units)
 
     def call(self, x: Any) -> Any:
-        y = self.activation(ops.dense(x, self.kernel, self.bias))
-        if self.activity_regularizer is not None:
-            self.add_loss(self.activity_regularizer.penalty(y))
-        return y
+        return self._finish(ops.dense(x, self.kernel, self.bias))
 
 
 class Identity(Layer):

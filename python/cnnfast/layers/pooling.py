@@ -16,10 +16,10 @@ class _Pooling(Layer):
     def __init__(
         self,
         pool_size: IntPair,
-        strides: IntPair | None,
-        padding: Any,
-        data_format: str | None,
-        name: str | None,
+        strides: IntPair | None = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
@@ -84,17 +84,6 @@ class AveragePooling2D(_Pooling):
         >>> AveragePooling2D(2)(np.arange(16.0).reshape(1, 4, 4, 1)).ravel().tolist()
         [2.5, 4.5, 10.5, 12.5]
     """
-
-    def __init__(
-        self,
-        pool_size: IntPair,
-        strides: IntPair | None = None,
-        padding: Any = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
     def call(self, x: Any) -> Any:
         return ops.average_pool2d(x, self.pool_size, strides=self.strides, padding=self.padding)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cnnfast.configurable import describe
 from cnnfast.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -90,10 +91,7 @@ def get(
 
 def serialize(metric: Metric) -> dict[str, Any]:
     """A JSON-able description of `metric` without its state, for `deserialize`."""
-    name = REGISTRY.name_of(type(metric))
-    if name is None:
-        raise ValueError(f"metrics.serialize: {type(metric).__name__} is not registered")
-    return {"class_name": name, "config": metric.get_config()}
+    return describe(REGISTRY, metric)
 
 
 def deserialize(description: dict[str, Any]) -> Metric:

@@ -54,7 +54,7 @@ def confusion_matrix(
     Example:
         >>> from cnnfast import plots
         >>> figure = plots.confusion_matrix([[48, 2], [5, 45]], class_names=["cat", "dog"])
-        >>> figure.savefig("confusion.png")    # doctest: +SKIP
+        >>> figure.savefig("confusion.png")
     """
     op = "plots.confusion_matrix"
     check_normalize(op, normalize)

@@ -141,18 +141,8 @@ def _trial(model: Any, source: Source) -> Iterator[Stepper]:
     stepper.connect(source.sample or next(source.begin()))  # the weights must be there to be kept
     weights = model.get_weights()
     try:
-        yield stepper.trial(_fresh_copy(model.optimizer))
+        yield stepper.trial(model.optimizer.without_state())
     finally:
         model.set_weights(weights)
         stepper.take_engine()
         random.set_state(state)
-
-
-def _fresh_copy(optimizer: Any) -> Any:
-    """An optimizer of the same kind with no state and a plain number for its learning rate."""
-    rate = optimizer.schedule or optimizer.learning_rate
-    try:
-        optimizer.learning_rate = 1.0  # a schedule may be a function, which no configuration can hold
-        return type(optimizer).from_config(optimizer.get_config())
-    finally:
-        optimizer.learning_rate = rate

@@ -132,7 +132,9 @@ class Trainer:
             TypeError, ValueError: data that do not fit; nothing was trained.
 
         Example:
-            >>> history = model.fit(x, y, batch_size=64, epochs=5, validation_split=0.1)
+            >>> history = model.fit(x, y, batch_size=64, epochs=5, validation_split=0.1, verbose=0)
+            >>> sorted(history.history)
+            ['accuracy', 'loss', 'val_accuracy', 'val_loss']
         """
         stepper = self._compiled_stepper("fit")
         epochs = whole_number("fit", "epochs", epochs, least=0)
@@ -189,7 +191,7 @@ class Trainer:
             TypeError, ValueError: data that do not fit.
 
         Example:
-            >>> loss, accuracy = model.evaluate(x_test, y_test)
+            >>> loss, accuracy = model.evaluate(x, y, verbose=0)
         """
         stepper = self._compiled_stepper("evaluate")
         feed = Feed("evaluate", self._source("evaluate", (x, y, sample_weight), batch_size), steps)

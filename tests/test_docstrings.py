@@ -1,0 +1,50 @@
+"""The examples in docstrings do what they show."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast import Input, Sequential, activations, layers, ops, random
+
+PACKAGE = Path(cnnfast.__file__).parent
+MODULES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.fixture
+def names():
+    """What examples speak of without saying where it comes from: the package, a compiled model and its data."""
+    random.set_seed(1)
+    layers.base.reset_names()
+    x, y = random.get_generator().normal(size=(20, 4)), np.arange(20) % 2
+    model = Sequential([Input((4,)), layers.Dense(2, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return {"np": np, "cnnfast": cnnfast, "ops": ops, "layers": layers, "Input": Input, "Sequential": Sequential,
+            "model": model, "x": x, "y": y}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def without_trace(tmp_path, monkeypatch):
+    """Files go into an empty folder; what is registered is forgotten, and random numbers go on where they were."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(layers.LAYERS, "_classes", dict(layers.LAYERS._classes))
+    monkeypatch.setattr(activations, "_ACTIVATIONS", dict(activations._ACTIVATIONS))
+    state = random.get_state()
+    yield
+    random.set_state(state)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_show_what_comes_out(module, names):
+    module = importlib.import_module(module)
+    result = doctest.testmod(module, globs=names | vars(module))
+    assert result.attempted and not result.failed
