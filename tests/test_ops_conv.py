@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from cnnfast import ops
+import cnnfast
+from cnnfast import config, ops
 from tests.oracle import conv as oracle
 from tests.tolerance import assert_sum_close
 
@@ -111,3 +114,79 @@ def test_conv2d_refuses_bad_input_with_the_values_in_the_message(x, w, options, 
 def test_conv2d_refuses_what_is_not_a_number():
     with pytest.raises(TypeError, match="input 0 must hold real numbers"):
         ops.conv2d(np.zeros((1, 3, 3, 1), dtype=complex), np.zeros((1, 1, 1, 1)))
+
+
+# N, H, W, C, K, padding, groups: tiles that are whole and cut, one tile, partial vectors of channels, blocks of tiles
+# and of channels that are whole and cut, a pixel that is mostly padding.
+WINOGRAD_SHAPES = [
+    (1, 3, 3, 1, 1, "valid", 1),
+    (1, 1, 1, 4, 5, "same", 1),
+    (2, 6, 6, 16, 16, "valid", 1),
+    (2, 9, 10, 3, 5, "same", 1),
+    (3, 13, 6, 7, 33, ((2, 0), (1, 2)), 1),
+    (2, 12, 12, 17, 65, "same", 1),
+    (2, 8, 7, 6, 10, "same", 2),
+    (1, 30, 28, 97, 130, "valid", 1),
+    (33, 7, 7, 20, 24, "same", 1),
+    (1, 5, 4, 300, 200, "same", 1),
+]
+
+
+@pytest.fixture
+def winograd():
+    config.set_conv2d_algorithm("winograd")
+    yield
+    config.set_conv2d_algorithm("auto")
+
+
+def _winograd_case(rng, shape):
+    N, H, W, C, K, padding, groups = shape
+    return _case(rng, (N, H, W, C, K, 3, 3, (1, 1), padding, (1, 1), groups))
+
+
+@pytest.mark.parametrize("shape", WINOGRAD_SHAPES)
+def test_winograd_is_within_2e_5_of_the_scale_of_the_oracle_on_every_isa(rng, isa, winograd, shape):
+    x, w, b, pads, options = _winograd_case(rng, shape)
+    y = ops.conv2d(x, w, b, **options)
+    exact = oracle.conv2d(x, w, b, (1, 1), (1, 1), pads, options["groups"])
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    gradients = ops.conv2d_backward(dy, x, w, **options)
+    exact_gradients = oracle.conv2d_backward(dy, x, w, (1, 1), (1, 1), pads, options["groups"])
+    for name, got, wanted in zip(("y", "dx", "dw", "db"), (y, *gradients), (exact, *exact_gradients), strict=True):
+        assert np.abs(got - wanted).max() <= 2e-5 * np.abs(wanted).max(), name
+
+
+@pytest.mark.parametrize("shape", WINOGRAD_SHAPES)
+def test_winograd_gives_the_same_bits_for_any_number_of_threads(rng, same_bits, winograd, shape):
+    x, w, b, _, options = _winograd_case(rng, shape)
+    (y,) = same_bits(lambda: ops.conv2d(x, w, b, **options))
+    same_bits(lambda: ops.conv2d_backward(y, x, w, **options))
+
+
+def test_the_algorithm_of_convolutions_can_be_chosen_and_changes_bits_but_not_results(rng):
+    x, w = rng.standard_normal((4, 20, 20, 32)), rng.standard_normal((3, 3, 32, 32))
+    results = {}
+    for name in ("direct", "winograd", "auto"):
+        config.set_conv2d_algorithm(name)
+        assert config.conv2d_algorithm() == name
+        results[name] = ops.conv2d(x, w)
+    assert (results["direct"] != results["winograd"]).any()
+    assert (results["auto"] == results["winograd"]).all()
+    np.testing.assert_allclose(results["direct"], results["winograd"], atol=2e-5 * np.abs(results["direct"]).max())
+
+
+@pytest.mark.parametrize("name", ["fft", "Direct", None])
+def test_an_unknown_algorithm_is_refused_and_changes_nothing(name):
+    with pytest.raises(ValueError, match=re.escape(repr(name).strip("'"))):
+        config.set_conv2d_algorithm(name)
+    assert config.conv2d_algorithm() == "auto"
+
+
+def test_a_model_notices_another_algorithm(rng):
+    model = cnnfast.Sequential([cnnfast.Input((20, 20, 32)), cnnfast.layers.Conv2D(32, 3)])
+    x = rng.standard_normal((2, 20, 20, 32)).astype(np.float32)
+    automatic = model.predict(x, verbose=0)
+    config.set_conv2d_algorithm("direct")
+    direct = model.predict(x, verbose=0)
+    config.set_conv2d_algorithm("auto")
+    assert (automatic != direct).any()

@@ -220,6 +220,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("default_num_threads", &default_num_threads);
   m.def("threading_backend", &threading_backend);
   m.def("isa", [] { return std::string(kernels().name); });
+  m.def("set_conv2d_algorithm", &set_conv2d_algorithm, "Chooses between auto, direct and winograd.", py::arg("name"));
+  m.def("conv2d_algorithm", &conv2d_algorithm);
   m.def("set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"));
   m.def("available_isas", [] {
     const CpuFeatures cpu = cpu_features();

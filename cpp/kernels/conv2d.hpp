@@ -188,6 +188,20 @@ struct ConvWeightTile {
   }
 };
 
+// dw = the sum of the slices' partial sums, which lie one after the other.
+static inline void conv2d_add_slices(const GatherConv& conv, std::int64_t slices, const float* partial, float* dw,
+                                     std::int64_t dw_pitch) {
+  const std::int64_t K = conv.out_channels;
+  parallel(conv.depth, [&](std::int64_t row, int) {
+    for (std::int64_t k = 0; k < K; k += Vec::width) {
+      const std::int64_t n = min_of(Vec::width, K - k);
+      Vec sum = vload_first(partial + row * K + k, n);
+      for (std::int64_t s = 1; s < slices; ++s) sum = sum + vload_first(partial + (s * conv.depth + row) * K + k, n);
+      vstore_first(dw + row * dw_pitch + k, sum, n);
+    }
+  });
+}
+
 static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& split, const float* x, const float* dy,
                                    float* dw, std::int64_t dw_pitch, float* workspace) {
   const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K, slices = split.slices;
@@ -227,17 +241,7 @@ static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& sp
       }
     }
   });
-  if (slices == 1) return;
-  parallel(conv.depth, [&](std::int64_t row, int) {
-    float* to = dw + row * dw_pitch;
-    for (std::int64_t k = 0; k < K; k += Vec::width) {
-      const std::int64_t n = min_of(Vec::width, K - k);
-      Vec sum = vload_first(workspace + row * K + k, n);
-      for (std::int64_t s = 1; s < slices; ++s)
-        sum = sum + vload_first(workspace + s * partial_floats + row * K + k, n);
-      vstore_first(to + k, sum, n);
-    }
-  });
+  if (slices > 1) conv2d_add_slices(conv, slices, workspace, dw, dw_pitch);
 }
 
 static constexpr Conv2dKernels conv2d_kernels = {conv2d_packed_floats, conv2d_pack, conv2d_gather,

@@ -1,6 +1,9 @@
 #include "conv2d_plan.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <string>
 
 namespace cnnfast {
 namespace {
@@ -151,11 +154,87 @@ GatherPlans plan_conv2d_backward_input(const Conv2dShape& s) {
 WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   constexpr std::int64_t kPartialFloats = 1 << 20;  // of all partial sums together
   const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
-  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::min<std::int64_t>(g.N, 16));
+  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::clamp<std::int64_t>(g.N, 1, 16));
   const std::int64_t row_splits = std::clamp(ceil_div(16, slices), std::int64_t{1}, ceil_div(g.depth, 24));
   // A tile reads one cache line of x a pixel, often a power of two apart: few enough pixels not to push each other out.
   constexpr std::int64_t kBandPixels = 96;
   return {slices, row_splits, std::clamp(kBandPixels / g.grid_w, std::int64_t{1}, g.grid_h)};
+}
+
+namespace {
+
+enum class ConvAlgorithm { automatic, direct, winograd };
+constexpr const char* kAlgorithms[] = {"auto", "direct", "winograd"};
+std::atomic<ConvAlgorithm> chosen_algorithm{ConvAlgorithm::automatic};
+
+constexpr std::int64_t kWinogradTile = 4;
+constexpr std::int64_t kWinogradTasks = 8;    // at least, where the filters can be cut into so many ranges
+constexpr std::int64_t kWinogradRange = 64;   // filters of a range
+
+std::int64_t tiles_of(std::int64_t size) { return ceil_div(size, kWinogradTile); }
+
+// The nine taps are the 3x3 neighbourhood, and neighbouring outputs read neighbouring inputs.
+bool fits_winograd(const GatherConv& g) {
+  if (g.n_taps != 9 || g.row_step != 1 || g.col_step != 1 || g.out_row_step != 1 || g.out_col_step != 1) return false;
+  if (g.row_last - g.row_first != 2 || g.col_last - g.col_first != 2) return false;
+  for (std::int64_t tap = 0; tap < 9; ++tap)
+    if (g.row_offset[tap * g.channels] != (tap / 3 * g.block_w + tap % 3) * g.block_c) return false;
+  return true;
+}
+
+// What transforms cost in multiplications of the register tile, fitted to measurements on Zen 4: of a pixel patch and a
+// channel, and of a pair of channels' weights, which are 4 times as many floats afterwards and come from memory.
+constexpr double kPatchTransform = 36.0 * 8.0, kWeightTransform = 500.0;
+constexpr std::int64_t kWinogradChannels = 16;  // fewer leave most lanes of a vector or most of the time to transforms
+
+bool winograd_is_cheaper(const GatherConv& g) {
+  if (g.channels < kWinogradChannels || g.out_channels < kWinogradChannels) return false;
+  const double tiles = static_cast<double>(g.N * tiles_of(g.grid_h) * tiles_of(g.grid_w));
+  const double pixels = static_cast<double>(g.N * g.grid_h * g.grid_w);
+  const double C = static_cast<double>(g.channels), K = static_cast<double>(g.out_channels);
+  return 36.0 * tiles * C * K + kPatchTransform * tiles * (C + K) + kWeightTransform * C * K < 9.0 * pixels * C * K;
+}
+
+}  // namespace
+
+const char* conv2d_algorithm() { return kAlgorithms[static_cast<std::size_t>(chosen_algorithm.load())]; }
+void set_conv2d_algorithm(const std::string& name) {
+  for (std::size_t i = 0; i < 3; ++i)
+    if (name == kAlgorithms[i]) {
+      chosen_algorithm = static_cast<ConvAlgorithm>(i);
+      return;
+    }
+  throw std::invalid_argument("conv2d algorithm: expected auto, direct or winograd, got '" + name + "'");
+}
+
+bool use_winograd(const GatherConv& g) {
+  const ConvAlgorithm algorithm = chosen_algorithm;
+  if (algorithm == ConvAlgorithm::direct || !fits_winograd(g)) return false;
+  return algorithm == ConvAlgorithm::winograd || winograd_is_cheaper(g);
+}
+
+WinogradSplit split_winograd(const GatherConv& g) {
+  WinogradSplit s{};
+  s.tile_rows = tiles_of(g.grid_h), s.tile_cols = tiles_of(g.grid_w), s.tiles = g.N * s.tile_rows * s.tile_cols;
+  const std::int64_t largest = g.channels * g.out_channels > 128 * 128 ? 96 : 48;
+  s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, largest));
+  s.block_tiles = ceil_div(ceil_div(s.tiles, s.blocks), 12) * 12;  // whole register tiles with every instruction set
+  s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, s.block_tiles));
+  const std::int64_t ranges = std::min(ceil_div(kWinogradTasks, s.blocks), ceil_div(g.out_channels, kWinogradRange));
+  s.range_filters = ceil_div(ceil_div(g.out_channels, ranges), kWinogradRange) * kWinogradRange;
+  s.filter_ranges = ceil_div(g.out_channels, s.range_filters);
+  return s;
+}
+
+WinogradWeightSplit split_winograd_backward_weight(const GatherConv& g) {
+  WinogradWeightSplit s{};
+  s.tile_rows = tiles_of(g.grid_h), s.tile_cols = tiles_of(g.grid_w), s.tiles = g.N * s.tile_rows * s.tile_cols;
+  s.block_channels = std::min<std::int64_t>(g.channels, 96);
+  s.block_filters = std::min<std::int64_t>(g.out_channels, 128);
+  const std::int64_t parts = ceil_div(g.channels, s.block_channels) * ceil_div(g.out_channels, s.block_filters);
+  s.slices = std::clamp(ceil_div(16, parts), std::int64_t{1}, std::max<std::int64_t>(1, s.tiles / 32));
+  s.block_tiles = std::clamp<std::int64_t>(ceil_div(s.tiles, s.slices), 1, 32);
+  return s;
 }
 
 }  // namespace cnnfast

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cnnfast/kernels/conv2d.hpp"
+#include "cnnfast/kernels/conv2d_winograd.hpp"
 #include "cnnfast/shapes.hpp"
 
 namespace cnnfast {
@@ -12,7 +13,6 @@ namespace cnnfast {
 class GatherPlan {
  public:
   GatherConv conv{};
-  std::int64_t packed_offset = 0;  // floats, in the workspace of packed weights
   std::vector<ConvTap> taps;
   std::vector<ConvRun> runs;
   std::vector<ConvPass> passes;
@@ -31,5 +31,10 @@ GatherPlans plan_conv2d_forward(const Conv2dShape& shape);
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
 
 WeightSplit split_conv2d_backward_weight(const GatherConv& conv);
+
+// Whether a convolution is cheaper by Winograd's algorithm, or it was asked for (see cnnfast/kernels.hpp) and fits.
+bool use_winograd(const GatherConv& conv);
+WinogradSplit split_winograd(const GatherConv& conv);
+WinogradWeightSplit split_winograd_backward_weight(const GatherConv& conv);
 
 }  // namespace cnnfast

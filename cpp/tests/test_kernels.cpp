@@ -170,6 +170,21 @@ void check(const Case& c) {
   });
 }
 
+// For algorithms whose error is bounded by the largest result instead of by each one's own sum.
+void check_to_scale(const Case& c, double tolerance) {
+  const OpSpec spec = spec_of(c);
+  const Tensors in = random_inputs(c);
+  const Exact exact = oracle_of(c.op)(spec, float_inputs(spec, in));
+  double scale = 0.0;
+  for (const double value : exact.value) scale = std::max(scale, std::abs(value));
+  on_every_isa([&](Place place) {
+    const std::vector<double> actual = numbers(spec.out[0], run(spec, in, place)[0]);
+    for (std::size_t i = 0; i < actual.size(); ++i)
+      CHECK(std::abs(actual[i] - exact.value[i]) <= tolerance * scale, "for ", describe(c), ": element ", i, " is ",
+            actual[i], ", expected ", exact.value[i], " within ", tolerance * scale);
+  });
+}
+
 void check_all(const std::vector<Case>& cases) {
   for (const Case& c : cases) check(c);
 }
@@ -177,6 +192,12 @@ void check_all(const std::vector<Case>& cases) {
 }  // namespace
 
 TEST(kernels, convolutions_stay_in_their_buffers_and_are_right) { check_all(conv_cases()); }
+TEST(kernels, winograd_stays_in_its_buffers_and_is_within_2e_5_of_the_scale) {
+  set_conv2d_algorithm("winograd");
+  for (const Case& c : conv_cases())
+    if (c.op.rfind("conv2d", 0) == 0) check_to_scale(c, 2e-5);
+  set_conv2d_algorithm("auto");
+}
 TEST(kernels, dense_stays_in_its_buffers_and_is_right) { check_all(dense_cases()); }
 TEST(kernels, elementwise_ops_stay_in_their_buffers_and_are_right) { check_all(elementwise_cases()); }
 TEST(kernels, window_ops_stay_in_their_buffers_and_are_right) { check_all(window_cases()); }

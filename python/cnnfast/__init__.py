@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cnnfast import (
         activations,
         callbacks,
+        config,
         datasets,
         initializers,
         layers,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from cnnfast.schedules import lr_find
 
 _MODULES = (
-    "activations", "callbacks", "datasets", "initializers", "layers", "losses", "metrics", "models", "ops",
-    "optimizers", "plots", "regularizers", "schedules", "utils",
+    "activations", "callbacks", "config", "datasets", "initializers", "layers", "losses", "metrics", "models",
+    "ops", "optimizers", "plots", "regularizers", "schedules", "utils",
 )  # fmt: skip
 _NAMES = {
     "Input": "cnnfast.layers.input",

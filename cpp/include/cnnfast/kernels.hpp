@@ -1,9 +1,12 @@
 // The table of kernels of one instruction set. The runtime picks one table at start; every caller goes through it.
 #pragma once
+#include <string>
+
 #include "cnnfast/kernels/activation.hpp"
 #include "cnnfast/kernels/arithmetic.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "cnnfast/kernels/conv2d_depthwise.hpp"
+#include "cnnfast/kernels/conv2d_winograd.hpp"
 #include "cnnfast/kernels/dropout.hpp"
 #include "cnnfast/kernels/loss.hpp"
 #include "cnnfast/kernels/matmul.hpp"
@@ -21,6 +24,7 @@ struct KernelTable {
   ArithmeticKernels arithmetic;
   Conv2dKernels conv2d;
   Conv2dDepthwiseKernels conv2d_depthwise;
+  Conv2dWinogradKernels conv2d_winograd;
   DropoutKernels dropout;
   LossKernels loss;
   MatmulKernels matmul;
@@ -41,5 +45,10 @@ const KernelTable* neon_kernels();
 // or the binary lacks what CNNFAST_ISA asks for.
 const KernelTable& kernels();
 void set_isa(const char* name);  // "auto", "scalar", "avx2", "avx512", "neon"; not while a Program runs
+
+// The algorithm of convolutions that are planned from now on: "auto" takes the cheaper one; "winograd" is taken wherever
+// it fits (3x3, stride 1, no dilation). set_ throws std::invalid_argument for another name.
+const char* conv2d_algorithm();
+void set_conv2d_algorithm(const std::string& name);
 
 }  // namespace cnnfast

@@ -24,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cnnfast bench` to a parser."""
     parser.epilog = _EPILOG
     parser.add_argument("--peers", default="", metavar="NAMES", help="frameworks to compare with, separated by commas")
-    parser.add_argument("--only", metavar="PATTERN", help="workloads whose name contains or matches it (train/*)")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="workloads whose name contains or matches it (repeatable)",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look, no evidence")
     parser.add_argument("--threads", type=positive, metavar="N", help="threads of every peer (all that are allowed)")
     parser.add_argument("--rounds", type=positive, metavar="N", help="how often each peer's turn comes (9)")
@@ -43,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     from cnnfast.bench.peers import resolve
     from cnnfast.bench.workloads import select
 
-    rows = select(args.only)
+    rows = select(*args.only or ())
     if args.list:
         width = max(len(row.name) for row in rows)
         print("\n".join(f"{row.name:<{width}}  {row.description}" for row in rows))

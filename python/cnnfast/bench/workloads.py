@@ -116,16 +116,17 @@ def workloads() -> dict[str, Workload]:
     return {row.name: row for row in rows}
 
 
-def select(pattern: str | None) -> list[Workload]:
-    """The rows whose name contains `pattern` or matches it as a shell pattern ("kernel/*/dw"); all if None.
+def select(*patterns: str) -> list[Workload]:
+    """The rows whose name contains or matches (as a shell pattern, "kernel/*/dw") one of `patterns`; all without any.
 
     Raises:
-        ValueError: no row matches.
+        ValueError: a pattern that no row matches.
     """
     table = workloads()
-    found = [
-        row for name, row in table.items() if pattern is None or pattern in name or fnmatch.fnmatchcase(name, pattern)
-    ]
-    if not found:
-        raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")
-    return found
+    found: set[str] = set()
+    for pattern in patterns or ("*",):
+        names = {name for name in table if pattern in name or fnmatch.fnmatchcase(name, pattern)}
+        if not names:
+            raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")
+        found |= names
+    return [row for name, row in table.items() if name in found]

@@ -145,7 +145,7 @@ class Engine:
     # Building
 
     def _cached(self, key: Any, build: Any) -> Any:
-        key = (core.isa(), *key)
+        key = (core.isa(), core.conv2d_algorithm(), *key)
         if key in self._programs:
             self._programs.move_to_end(key)
             return self._programs[key]

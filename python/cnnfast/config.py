@@ -1,0 +1,35 @@
+"""Settings of the engine for the whole process."""
+
+from __future__ import annotations
+
+from cnnfast.ops import engine
+
+
+def set_conv2d_algorithm(name: str) -> None:
+    """How convolutions are computed from now on; models notice by themselves.
+
+    Args:
+        name: "direct": products summed as in the definition. "winograd": F(4x4,3x3) for every 3x3 convolution with
+            stride 1 and without dilation, forward and both gradients: 36 multiplications where "direct" has 144, for
+            an error some ten times as large, below 1e-5 of the largest output (float32, up to 512 channels). "auto"
+            (at start): of the two the one that a count of operations says is faster.
+
+    Raises:
+        ValueError: another name; nothing is changed.
+
+    Example:
+        >>> set_conv2d_algorithm("direct")
+        >>> conv2d_algorithm()
+        'direct'
+        >>> set_conv2d_algorithm("auto")
+
+    Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"set_conv2d_algorithm: expected 'auto', 'direct' or 'winograd', got {name!r}")
+    engine.set_conv2d_algorithm(name)
+
+
+def conv2d_algorithm() -> str:
+    """What `set_conv2d_algorithm` has set."""
+    return engine.conv2d_algorithm()
