@@ -20,8 +20,11 @@ def check_operands(op: str, specs: list[Spec | None]) -> tuple[Spec, Spec]:
 
 
 def check_bias(op: str, specs: list[Spec | None], channels: int | None) -> None:
-    if len(specs) > 2 and specs[2] is not None and specs[2].shape != (channels,):
-        raise ValueError(f"{op}: b expects shape ({channels},), got {specs[2].shape}")
+    if len(specs) < 3 or specs[2] is None:
+        return
+    b = require_float(op, "b", specs[2])
+    if b.shape != (channels,):
+        raise ValueError(f"{op}: b expects shape ({channels},), got {b.shape}")
 
 
 def _conv2d_resolve(specs: list[Spec | None], a: Attributes) -> Attributes:

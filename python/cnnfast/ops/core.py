@@ -35,6 +35,7 @@ class Op:
         random: the op needs a number of its own in each graph (attribute "salt").
         integer_inputs: inputs that are int32, such as labels.
         droppable: outputs at the end that nobody reads need not be computed.
+        own_types: the shape rule says which types each input may have; without it all must be float32.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Op:
     random: bool = False
     integer_inputs: tuple[int, ...] = ()
     droppable: bool = False
+    own_types: bool = False
 
     def __post_init__(self) -> None:
         if self.name in OPS:
@@ -91,6 +93,15 @@ def _resolved(op: Op, specs: list[Spec | None], attributes: Attributes) -> Attri
     return op.resolve(specs, attributes) if op.resolve and known else attributes
 
 
+def _inferred(op: Op, specs: list[Spec | None], attributes: Attributes) -> list[Spec]:
+    """The outputs' specs, after what every op demands of its inputs."""
+    outputs = op.infer(specs, attributes)
+    for i, spec in enumerate(specs):
+        if spec is not None and not op.own_types and i not in op.integer_inputs:
+            require_float(op.name, f"input {i}", spec)
+    return outputs
+
+
 def _add_node(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes) -> list[Value]:
     graph = next(x.graph for x in inputs if isinstance(x, Value))
     values = [_as_value(op, i, x, graph) for i, x in enumerate(inputs)]
@@ -99,7 +110,7 @@ def _add_node(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes) -
     if op.random and graph is not None and "salt" not in attributes:
         attributes["salt"] = graph.next_salt()
     node = Node(op, values, attributes)
-    node.outputs = [Value(s, graph, node, i) for i, s in enumerate(op.infer(specs, attributes))]
+    node.outputs = [Value(s, graph, node, i) for i, s in enumerate(_inferred(op, specs, attributes))]
     if graph is not None:
         graph.nodes.append(node)
     return node.outputs
@@ -136,7 +147,7 @@ def _run_now(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes, se
     attributes = _resolved(op, specs, attributes)
     if op.random:
         attributes.setdefault("salt", 0)
-    out_specs = op.infer(specs, attributes)
+    out_specs = _inferred(op, specs, attributes)
     if op.alias:
         first = arrays[0]
         assert first is not None
