@@ -50,6 +50,12 @@ bool other_type_allowed(const OpSpec& spec, std::size_t input) {
   return rule != rules.end() && rule->second(spec, input);
 }
 
+// count() throws where a size is out of range.
+void check_sizes(const OpSpec& spec) {
+  for (const TensorSpec& t : spec.in) t.count();
+  for (const TensorSpec& t : spec.out) t.count();
+}
+
 void check_types(const OpSpec& spec) {
   static const char* const names[] = {"float32", "int32", "uint8"};
   for (std::size_t i = 0; i < spec.in.size(); ++i)
@@ -63,6 +69,7 @@ void check_types(const OpSpec& spec) {
 Step make_step(const OpSpec& spec) {
   const auto it = registry().find(spec.op);
   if (it == registry().end()) throw std::invalid_argument("op: no kernel is named '" + spec.op + "'");
+  check_sizes(spec);
   check_types(spec);
   Step step = it->second(spec);
   step.op = spec.op;

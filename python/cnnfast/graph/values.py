@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ class Spec:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.known_shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.known_shape) * np.dtype(self.dtype).itemsize
 
     @property
     def known_shape(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,6 +18,8 @@ Tensor: TypeAlias = Any  # an array, a Variable or a symbolic Value
 GradientRule: TypeAlias = Callable[[Node, list[Any], list[bool]], list[Any]]
 
 OPS: dict[str, Op] = {}
+
+MAX_BYTES = 2**48  # of a tensor: sizes and what the engine computes from them stay far from the end of 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +97,13 @@ def _resolved(op: Op, specs: list[Spec | None], attributes: Attributes) -> Attri
 
 
 def _inferred(op: Op, specs: list[Spec | None], attributes: Attributes) -> list[Spec]:
-    """The outputs' specs, after what every op demands of its inputs."""
+    """The outputs' specs, after what every op demands of its inputs and outputs."""
     outputs = op.infer(specs, attributes)
     for i, spec in enumerate(specs):
         if spec is not None and not op.own_types and i not in op.integer_inputs:
             require_float(op.name, f"input {i}", spec)
+    for i, spec in enumerate(outputs):
+        require_size(op.name, f"output {i}", spec)
     return outputs
 
 
@@ -165,6 +170,14 @@ def unbroken(op: str, name: str, spec: Spec | None, rank: int | None = None, let
         raise ValueError(f"{op}: {name} expects {rank} dimensions {letters}, got shape {spec.shape}")
     if any(d == 0 for d in spec.shape):
         raise ValueError(f"{op}: {name} has a dimension of size 0: shape {spec.shape}")
+    return spec
+
+
+def require_size(op: str, name: str, spec: Spec) -> Spec:
+    """ValueError for a tensor that no machine holds. Unknown dimensions count as 1."""
+    size = math.prod(1 if d is None else d for d in spec.shape) * np.dtype(spec.dtype).itemsize
+    if size > MAX_BYTES:
+        raise ValueError(f"{op}: {name} may have at most 2**48 bytes, got shape {spec.shape} {spec.dtype}")
     return spec
 
 
