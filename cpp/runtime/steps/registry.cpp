@@ -1,4 +1,5 @@
 // The ops a Program can be made of. Each family's file adds its own.
+#include <limits>
 #include <stdexcept>
 
 #include "families.hpp"
@@ -56,6 +57,19 @@ void check_sizes(const OpSpec& spec) {
   for (const TensorSpec& t : spec.out) t.count();
 }
 
+// What windows and factors are made of: no sum or product of two wraps around.
+void check_settings(const OpSpec& spec) {
+  const auto check = [&](const char* name, std::int64_t least) {
+    if (!spec.attributes.has(name)) return;
+    for (const std::int64_t v : spec.attributes.list(name))
+      if (v < least || v > std::numeric_limits<std::int32_t>::max())
+        throw std::invalid_argument(spec.op + ": " + name + " must lie in [" + std::to_string(least) +
+                                    ", 2^31 - 1], got " + std::to_string(v));
+  };
+  for (const char* name : {"strides", "dilation", "pool_size"}) check(name, 1);
+  check("padding", 0);
+}
+
 void check_types(const OpSpec& spec) {
   static const char* const names[] = {"float32", "int32", "uint8"};
   for (std::size_t i = 0; i < spec.in.size(); ++i)
@@ -70,6 +84,7 @@ Step make_step(const OpSpec& spec) {
   const auto it = registry().find(spec.op);
   if (it == registry().end()) throw std::invalid_argument("op: no kernel is named '" + spec.op + "'");
   check_sizes(spec);
+  check_settings(spec);
   check_types(spec);
   Step step = it->second(spec);
   step.op = spec.op;
