@@ -170,7 +170,9 @@ class Graph:
         return self._variables[id(variable)]
 
     def constant(self, array: np.ndarray) -> Value:
-        return Value(Spec(array.shape, array.dtype.name), graph=self, constant=np.asarray(array, order="C"))
+        return Value(
+            Spec(array.shape, array.dtype.name), graph=self, constant=np.require(array, requirements=["C", "A"])
+        )
 
     def next_salt(self) -> int:
         """A number for each random op of the graph, the same whenever the same graph is built."""

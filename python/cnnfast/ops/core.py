@@ -61,21 +61,21 @@ class Op:
 
 
 def as_float32(op: str, name: str, x: Any) -> np.ndarray:
-    """`x` as a C-contiguous float32 array. TypeError unless it holds real numbers."""
+    """`x` as a C-contiguous, aligned float32 array. TypeError unless it holds real numbers."""
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{op}: {name} must hold real numbers, got dtype {array.dtype}")
-    return np.asarray(array, dtype=np.float32, order="C")  # ascontiguousarray would give a scalar an axis
+    return np.require(array, np.float32, ["C", "A"])
 
 
 def as_int32(op: str, name: str, x: Any) -> np.ndarray:
-    """`x` as a C-contiguous int32 array. TypeError unless it holds integers, ValueError if one does not fit."""
+    """`x` as a C-contiguous, aligned int32 array. TypeError unless it holds integers, ValueError if one is too big."""
     array = np.asarray(x)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{op}: {name} must hold integers, got dtype {array.dtype}")
     if array.size and (array.max() > np.iinfo(np.int32).max or array.min() < np.iinfo(np.int32).min):
         raise ValueError(f"{op}: {name} must fit in 32 bits, got {array.min()} to {array.max()}")
-    return np.asarray(array, dtype=np.int32, order="C")
+    return np.require(array, np.int32, ["C", "A"])
 
 
 def apply(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes | None = None, *, seed: int = 0) -> Any:
@@ -142,7 +142,7 @@ def _as_array(op: Op, position: int, x: Any) -> np.ndarray:
     if position in op.integer_inputs:
         return as_int32(op.name, f"input {position}", x)
     if isinstance(x, np.ndarray) and x.dtype in (np.uint8, np.int32):
-        return np.asarray(x, order="C")
+        return np.require(np.asarray(x), requirements=["C", "A"])
     return as_float32(op.name, f"input {position}", x)
 
 
