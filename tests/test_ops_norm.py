@@ -175,6 +175,14 @@ def test_moving_average_moves_variables_and_arrays_in_place(isa):
     assert np.array_equal(array, [7, 7, 7])
 
 
+def test_moving_average_of_overlapping_views_reads_what_was_there_before():
+    for moving, value in ((slice(1, None), slice(0, -1)), (slice(0, -1), slice(1, None)), (slice(None),) * 2):
+        z = np.arange(40, dtype=np.float32)
+        expected = 0.5 * z[moving] + 0.5 * z[value]
+        ops.moving_average_update(z[moving], z[value], momentum=0.5)
+        np.testing.assert_array_equal(z[moving], expected)
+
+
 def test_moving_average_refuses_what_it_cannot_change():
     for moving in (np.ones(3), [1.0, 2.0, 3.0], np.ones((3, 2), np.float32)[:, 0]):
         with pytest.raises(TypeError, match="moving must be a Variable or a writable C-contiguous float32 array"):

@@ -66,12 +66,15 @@ Step make_python_step(const std::string& op, const std::vector<std::optional<PyS
   return make_step(spec);
 }
 
-// The address of an array that a kernel may read (or write): C-contiguous, of the expected type and size.
+// The address of an array that a kernel may read (or write): C-contiguous, aligned, of the expected type
+// and size.
 void* checked_address(const py::array& a, const TensorSpec& spec, const char* what, bool write) {
   if (!a.dtype().is(numpy_dtype(spec.dtype)) && !a.dtype().equal(numpy_dtype(spec.dtype)))
     throw py::type_error(std::string(what) + ": expected " + py::cast<std::string>(py::str(numpy_dtype(spec.dtype))) +
                          ", got " + py::cast<std::string>(py::str(a.dtype())));
   if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(what) + ": the array is not C-contiguous");
+  if (!(a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_))
+    throw py::value_error(std::string(what) + ": the array is not aligned");
   if (a.nbytes() != spec.bytes())
     throw py::value_error(std::string(what) + ": expected " + std::to_string(spec.bytes()) + " bytes, got " +
                           std::to_string(a.nbytes()));

@@ -41,10 +41,11 @@ static inline void convert_positions(std::int64_t n, const From* from, To* to) {
   for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(static_cast<std::int32_t>(from[i]));
 }
 
-// Calls f(n, row, worker) for all rows of N grids; a row reads and writes about `floats` floats.
+// Calls f(n, row, worker) for all rows of N grids; a row reads and writes about `floats` floats (an estimate, which may
+// be larger than any integer: a stride or window may reach far beyond the image).
 template <class F>
-static inline void for_each_row(std::int64_t N, std::int64_t rows, std::int64_t floats, const F& f) {
-  const std::int64_t per_task = max_of(kPoolTaskFloats / floats, 1);
+static inline void for_each_row(std::int64_t N, std::int64_t rows, double floats, const F& f) {
+  const std::int64_t per_task = max_of(static_cast<std::int64_t>(kPoolTaskFloats / floats), 1);
   parallel(ceil_div(N * rows, per_task), [&](std::int64_t task, int worker) {
     const std::int64_t last = min_of((task + 1) * per_task, N * rows);
     for (std::int64_t i = task * per_task; i < last; ++i) f(i / rows, i % rows, worker);
@@ -110,14 +111,14 @@ static inline void max_pool2d_row(const Pool2dShape& s, std::int64_t n, std::int
 }
 
 static void max_pool2d_plain(const Pool2dShape& s, const float* x, float* y) {
-  for_each_row(s.N, s.P, s.Q * s.C * (s.R * s.S + 1), [&](std::int64_t n, std::int64_t p, int) {
+  for_each_row(s.N, s.P, 1.0 * s.Q * s.C * (1.0 * s.R * s.S + 1.0), [&](std::int64_t n, std::int64_t p, int) {
     max_pool2d_row<false>(s, n, p, x, y, nullptr);
   });
 }
 
 template <class Index>
 static void max_pool2d(const Pool2dShape& s, const float* x, float* y, Index* argmax) {
-  for_each_row(s.N, s.P, s.Q * s.C * (s.R * s.S + 1), [&](std::int64_t n, std::int64_t p, int worker) {
+  for_each_row(s.N, s.P, 1.0 * s.Q * s.C * (1.0 * s.R * s.S + 1.0), [&](std::int64_t n, std::int64_t p, int worker) {
     float* positions = worker_scratch(worker, 0, s.Q * s.C);
     max_pool2d_row<true>(s, n, p, x, y, positions);
     convert_positions(s.Q * s.C, positions, argmax + (n * s.P + p) * s.Q * s.C);
@@ -145,7 +146,7 @@ struct AveragePoolPixel {
 };
 
 static void average_pool2d(const Pool2dShape& s, const float* x, float* y) {
-  for_each_row(s.N, s.P, s.Q * s.C * (s.R * s.S + 1), [&](std::int64_t n, std::int64_t p, int) {
+  for_each_row(s.N, s.P, 1.0 * s.Q * s.C * (1.0 * s.R * s.S + 1.0), [&](std::int64_t n, std::int64_t p, int) {
     const PoolSpan rows = pool_window(p, s.stride_h, s.pad_top, s.R, s.H);
     for (std::int64_t q = 0; q < s.Q; ++q) {
       const PoolSpan cols = pool_window(q, s.stride_w, s.pad_left, s.S, s.W);
@@ -248,7 +249,7 @@ static inline PoolSpan pool_cell(std::int64_t out, std::int64_t out_size, std::i
 template <class Source>
 static void pool2d_backward_apart(const Source& source, float* dx) {
   const Pool2dShape& s = source.s;
-  for_each_row(s.N, s.P, s.stride_h * s.W * s.C, [&](std::int64_t n, std::int64_t p, int worker) {
+  for_each_row(s.N, s.P, 1.0 * s.stride_h * s.W * s.C, [&](std::int64_t n, std::int64_t p, int worker) {
     const auto windows = source.rows(n, {p, p + 1}, worker);
     using Rows = typename Source::Rows;
     const PoolSpan rows = pool_cell(p, s.P, s.stride_h, s.pad_top, s.H);
@@ -289,7 +290,7 @@ struct PoolGather {
 template <class Source>
 static void pool2d_backward_overlapping(const Source& source, float* dx) {
   const Pool2dShape& s = source.s;
-  for_each_row(s.N, s.H, 3 * s.W * s.C, [&](std::int64_t n, std::int64_t h, int worker) {
+  for_each_row(s.N, s.H, 3.0 * s.W * s.C, [&](std::int64_t n, std::int64_t h, int worker) {
     const PoolSpan rows = pool_windows_over(h, s.stride_h, s.pad_top, s.R, s.P);
     const auto windows = source.rows(n, rows, worker);
     float* to = dx + (n * s.H + h) * s.W * s.C;

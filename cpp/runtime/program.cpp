@@ -3,14 +3,21 @@
 #include <chrono>
 #include <cmath>
 #include <stdexcept>
+#include <string>
 
 namespace cnnfast {
 
 std::int64_t dtype_size(Dtype dtype) { return dtype == Dtype::uint8 ? 1 : 4; }
 
 std::int64_t TensorSpec::count() const {
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;
   std::int64_t n = 1;
-  for (const std::int64_t d : shape) n *= d;
+  for (const std::int64_t d : shape) {
+    if (d < 0 || (d > 0 && n > kMost / d))
+      throw std::invalid_argument("tensor: a shape must have from 0 to 2^48 elements, got a size of " +
+                                  std::to_string(d) + " after " + std::to_string(n) + " elements");
+    n *= d;
+  }
   return n;
 }
 

@@ -78,7 +78,7 @@ class Loss:
         if w.shape != wanted[: w.ndim]:
             raise ValueError(f"{self.name}: sample_weight expects shape {wanted}, got {np.shape(sample_weight)}")
         w = w.reshape(w.shape + (1,) * (len(wanted) - w.ndim))
-        return np.ascontiguousarray(np.broadcast_to(w, wanted))
+        return np.require(np.broadcast_to(w, wanted), requirements=["C", "A"])
 
     def get_config(self) -> dict[str, Any]:
         return {"reduction": self.reduction, "name": self.name}
@@ -98,7 +98,7 @@ def dense_targets(name: str, y_true: Any, y_pred: Spec) -> np.ndarray:
         y = y[..., None]
     if y.shape != wanted:
         raise ValueError(f"{name}: targets expect the predictions' shape {wanted}, got {y.shape}")
-    return np.ascontiguousarray(y, dtype=np.float32)
+    return np.require(y, np.float32, ["C", "A"])
 
 
 def class_targets(name: str, y_true: Any, y_pred: Spec) -> np.ndarray:
@@ -118,7 +118,7 @@ def class_targets(name: str, y_true: Any, y_pred: Spec) -> np.ndarray:
         )
     if y.size and (y.min() < 0 or y.max() >= classes):
         raise ValueError(f"{name}: classes must lie in [0, {classes - 1}], got {y.min()} to {y.max()}")
-    return np.ascontiguousarray(y, dtype=np.int32)
+    return np.require(y, np.int32, ["C", "A"])
 
 
 class _Crossentropy(Loss):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ class Spec:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.known_shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.known_shape) * np.dtype(self.dtype).itemsize
 
     @property
     def known_shape(self) -> tuple[int, ...]:
@@ -169,7 +170,9 @@ class Graph:
         return self._variables[id(variable)]
 
     def constant(self, array: np.ndarray) -> Value:
-        return Value(Spec(array.shape, array.dtype.name), graph=self, constant=np.asarray(array, order="C"))
+        return Value(
+            Spec(array.shape, array.dtype.name), graph=self, constant=np.require(array, requirements=["C", "A"])
+        )
 
     def next_salt(self) -> int:
         """A number for each random op of the graph, the same whenever the same graph is built."""

@@ -243,10 +243,10 @@ def _shapes(arrays: Arrays) -> tuple[Any, ...]:
 
 
 def _feedable(x: Any, name: str) -> np.ndarray:
-    """float32 or uint8, C-contiguous. TypeError for what holds no real numbers, ValueError for nothing at all."""
+    """float32 or uint8, C-contiguous and aligned. TypeError for what holds no real numbers, ValueError for nothing."""
     x = np.asarray(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"{name}: inputs must be real numbers, got dtype {x.dtype}")
     if x.size == 0:
         raise ValueError(f"{name}: an input is empty: shape {x.shape}")
-    return np.ascontiguousarray(x, dtype=np.uint8 if x.dtype == np.uint8 else np.float32)
+    return np.require(x, np.uint8 if x.dtype == np.uint8 else np.float32, ["C", "A"])

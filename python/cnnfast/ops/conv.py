@@ -20,8 +20,11 @@ def check_operands(op: str, specs: list[Spec | None]) -> tuple[Spec, Spec]:
 
 
 def check_bias(op: str, specs: list[Spec | None], channels: int | None) -> None:
-    if len(specs) > 2 and specs[2] is not None and specs[2].shape != (channels,):
-        raise ValueError(f"{op}: b expects shape ({channels},), got {specs[2].shape}")
+    if len(specs) < 3 or specs[2] is None:
+        return
+    b = require_float(op, "b", specs[2])
+    if b.shape != (channels,):
+        raise ValueError(f"{op}: b expects shape ({channels},), got {b.shape}")
 
 
 def _conv2d_resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
@@ -40,7 +43,7 @@ def _conv2d_infer(specs: list[Spec | None], a: Attributes) -> list[Spec]:
     if filters % groups:
         raise ValueError(f"conv2d: {filters} filters cannot be split into {groups} groups")
     check_bias("conv2d", specs, filters)
-    rows, cols = window.window_output("conv2d", window.spatial(x), w.known_shape[:2], a)
+    rows, cols = window.window_output("conv2d", window.spatial(x), w.known_shape[:2], a, channels)
     return [Spec((x.shape[0], rows, cols, filters))]
 
 
@@ -65,7 +68,7 @@ def _conv2d_backward_input_infer(specs: list[Spec | None], a: Attributes) -> lis
     if dy.shape[3] != w.shape[3]:
         raise ValueError(f"{op}: w expects {w.shape[3]} output channels (R,S,C,K)={w.shape}, dy has {dy.shape}")
     check_bias(op, specs, channels)
-    out = window.window_output(op, a["size"], w.known_shape[:2], a)
+    out = window.window_output(op, a["size"], w.known_shape[:2], a, channels)
     if None not in dy.shape[1:3] and tuple(out) != dy.shape[1:3]:
         raise ValueError(f"{op}: an input of {tuple(a['size'])} gives dy (P,Q)={tuple(out)}, got {dy.shape[1:3]}")
     return [Spec((dy.shape[0], *a["size"], channels))]
@@ -75,7 +78,7 @@ def _conv2d_backward_weight_infer(specs: list[Spec | None], a: Attributes) -> li
     op = "conv2d_backward_weight"
     dy = require_float(op, "dy", unbroken(op, "dy", specs[0], 4, "(N,P,Q,K)"))
     x = require_float(op, "x", unbroken(op, "x", specs[1], 4, "(N,H,W,C)"))
-    out = window.window_output(op, window.spatial(x), a["kernel_size"], a)
+    out = window.window_output(op, window.spatial(x), a["kernel_size"], a, x.shape[3])
     if dy.shape[:3] != (x.shape[0], *out):
         raise ValueError(f"{op}: x {x.shape} gives dy (N,P,Q)={(x.shape[0], *out)}, got {dy.shape[:3]}")
     if x.known_shape[3] % a["groups"] or dy.known_shape[3] % a["groups"]:

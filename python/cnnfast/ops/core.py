@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,6 +18,8 @@ Tensor: TypeAlias = Any  # an array, a Variable or a symbolic Value
 GradientRule: TypeAlias = Callable[[Node, list[Any], list[bool]], list[Any]]
 
 OPS: dict[str, Op] = {}
+
+MAX_BYTES = 2**48  # of a tensor: sizes and what the engine computes from them stay far from the end of 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,7 @@ class Op:
         random: the op needs a number of its own in each graph (attribute "salt").
         integer_inputs: inputs that are int32, such as labels.
         droppable: outputs at the end that nobody reads need not be computed.
+        own_types: the shape rule says which types each input may have; without it all must be float32.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Op:
     random: bool = False
     integer_inputs: tuple[int, ...] = ()
     droppable: bool = False
+    own_types: bool = False
 
     def __post_init__(self) -> None:
         if self.name in OPS:
@@ -56,21 +61,21 @@ class Op:
 
 
 def as_float32(op: str, name: str, x: Any) -> np.ndarray:
-    """`x` as a C-contiguous float32 array. TypeError unless it holds real numbers."""
+    """`x` as a C-contiguous, aligned float32 array. TypeError unless it holds real numbers."""
     array = np.asarray(x)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{op}: {name} must hold real numbers, got dtype {array.dtype}")
-    return np.asarray(array, dtype=np.float32, order="C")  # ascontiguousarray would give a scalar an axis
+    return np.require(array, np.float32, ["C", "A"])
 
 
 def as_int32(op: str, name: str, x: Any) -> np.ndarray:
-    """`x` as a C-contiguous int32 array. TypeError unless it holds integers, ValueError if one does not fit."""
+    """`x` as a C-contiguous, aligned int32 array. TypeError unless it holds integers, ValueError if one is too big."""
     array = np.asarray(x)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{op}: {name} must hold integers, got dtype {array.dtype}")
     if array.size and (array.max() > np.iinfo(np.int32).max or array.min() < np.iinfo(np.int32).min):
         raise ValueError(f"{op}: {name} must fit in 32 bits, got {array.min()} to {array.max()}")
-    return np.asarray(array, dtype=np.int32, order="C")
+    return np.require(array, np.int32, ["C", "A"])
 
 
 def apply(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes | None = None, *, seed: int = 0) -> Any:
@@ -91,6 +96,17 @@ def _resolved(op: Op, specs: list[Spec | None], attributes: Attributes) -> Attri
     return op.resolve(specs, attributes) if op.resolve and known else attributes
 
 
+def _inferred(op: Op, specs: list[Spec | None], attributes: Attributes) -> list[Spec]:
+    """The outputs' specs, after what every op demands of its inputs and outputs."""
+    outputs = op.infer(specs, attributes)
+    for i, spec in enumerate(specs):
+        if spec is not None and not op.own_types and i not in op.integer_inputs:
+            require_float(op.name, f"input {i}", spec)
+    for i, spec in enumerate(outputs):
+        require_size(op.name, f"output {i}", spec)
+    return outputs
+
+
 def _add_node(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes) -> list[Value]:
     graph = next(x.graph for x in inputs if isinstance(x, Value))
     values = [_as_value(op, i, x, graph) for i, x in enumerate(inputs)]
@@ -99,7 +115,7 @@ def _add_node(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes) -
     if op.random and graph is not None and "salt" not in attributes:
         attributes["salt"] = graph.next_salt()
     node = Node(op, values, attributes)
-    node.outputs = [Value(s, graph, node, i) for i, s in enumerate(op.infer(specs, attributes))]
+    node.outputs = [Value(s, graph, node, i) for i, s in enumerate(_inferred(op, specs, attributes))]
     if graph is not None:
         graph.nodes.append(node)
     return node.outputs
@@ -126,7 +142,7 @@ def _as_array(op: Op, position: int, x: Any) -> np.ndarray:
     if position in op.integer_inputs:
         return as_int32(op.name, f"input {position}", x)
     if isinstance(x, np.ndarray) and x.dtype in (np.uint8, np.int32):
-        return np.asarray(x, order="C")
+        return np.require(np.asarray(x), requirements=["C", "A"])
     return as_float32(op.name, f"input {position}", x)
 
 
@@ -136,7 +152,7 @@ def _run_now(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes, se
     attributes = _resolved(op, specs, attributes)
     if op.random:
         attributes.setdefault("salt", 0)
-    out_specs = op.infer(specs, attributes)
+    out_specs = _inferred(op, specs, attributes)
     if op.alias:
         first = arrays[0]
         assert first is not None
@@ -154,6 +170,14 @@ def unbroken(op: str, name: str, spec: Spec | None, rank: int | None = None, let
         raise ValueError(f"{op}: {name} expects {rank} dimensions {letters}, got shape {spec.shape}")
     if any(d == 0 for d in spec.shape):
         raise ValueError(f"{op}: {name} has a dimension of size 0: shape {spec.shape}")
+    return spec
+
+
+def require_size(op: str, name: str, spec: Spec) -> Spec:
+    """ValueError for a tensor that no machine holds. Unknown dimensions count as 1."""
+    size = math.prod(1 if d is None else d for d in spec.shape) * np.dtype(spec.dtype).itemsize
+    if size > MAX_BYTES:
+        raise ValueError(f"{op}: {name} may have at most 2**48 bytes, got shape {spec.shape} {spec.dtype}")
     return spec
 
 

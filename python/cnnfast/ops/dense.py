@@ -20,7 +20,7 @@ def _operands(op: str, specs: list[Spec | None], name: str, axis: int) -> tuple[
 
 def _dense_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
     x, w = _operands("dense", specs, "x", 0)
-    if specs[2] is not None and specs[2].shape != w.shape[1:]:
+    if specs[2] is not None and require_float("dense", "b", specs[2]).shape != w.shape[1:]:
         raise ValueError(f"dense: b expects shape {w.shape[1:]}, got {specs[2].shape}")
     return [Spec((*x.shape[:-1], w.shape[1]))]
 

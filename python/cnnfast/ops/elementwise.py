@@ -87,7 +87,7 @@ SCALE = Op(
     gradient=lambda node, grads, _: [_times(grads[0], node.attributes["scale"])],
     inplace=0,
 )
-CAST = Op("cast", _cast_infer, _cast_gradient)
+CAST = Op("cast", _cast_infer, _cast_gradient, own_types=True)
 
 
 def add(a: Tensor, b: Tensor) -> Tensor:

@@ -95,11 +95,11 @@ def _crop_gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
     return [apply(ZERO_PAD2D, [grads[0]], node.attributes)]
 
 
-CONCATENATE = Op("concatenate", _concatenate_infer, _concatenate_gradient)
-SLICE = Op("slice", _slice_infer, _slice_gradient)
-SLICE_BACKWARD = Op("slice_backward", _slice_backward_infer, _slice_backward_gradient)
-ZERO_PAD2D = Op("zero_pad2d", _pad_infer, _pad_gradient)
-CROP2D = Op("crop2d", _crop_infer, _crop_gradient)
+CONCATENATE = Op("concatenate", _concatenate_infer, _concatenate_gradient, own_types=True)
+SLICE = Op("slice", _slice_infer, _slice_gradient, own_types=True)
+SLICE_BACKWARD = Op("slice_backward", _slice_backward_infer, _slice_backward_gradient, own_types=True)
+ZERO_PAD2D = Op("zero_pad2d", _pad_infer, _pad_gradient, own_types=True)
+CROP2D = Op("crop2d", _crop_infer, _crop_gradient, own_types=True)
 
 
 def _axis(op: str, x: Tensor, axis: Any) -> int:

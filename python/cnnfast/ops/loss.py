@@ -13,16 +13,19 @@ from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbro
 from cnnfast.ops.elementwise import scale
 
 
-def _infer(name: str):  # type: ignore[no-untyped-def]
+def _infer(name: str, classes: bool):  # type: ignore[no-untyped-def]
     def infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
         x = require_float(name, "x", unbroken(name, "x", specs[0]))
         target = unbroken(name, "targets", specs[1])
         if len(x.shape) < 2:
             raise ValueError(f"{name}: x expects at least 2 dimensions (..., K), got shape {x.shape}")
-        wanted = x.shape[:-1] if target.dtype == "int32" else x.shape
+        sparse = classes and target.dtype == "int32"
+        if not sparse:
+            require_float(name, "targets", target)
+        wanted = x.shape[:-1] if sparse else x.shape
         if target.shape != wanted:
             raise ValueError(f"{name}: targets expect shape {wanted} for x {x.shape}, got {target.shape}")
-        if specs[2] is not None and specs[2].shape != x.shape[:-1]:
+        if specs[2] is not None and require_float(name, "sample_weight", specs[2]).shape != x.shape[:-1]:
             raise ValueError(f"{name}: sample_weight expects shape {x.shape[:-1]}, got {specs[2].shape}")
         return [Spec(()), x]
 
@@ -37,12 +40,13 @@ def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
     return [dx if grads[0] == 1.0 else scale(dx, float(grads[0])), None, None]
 
 
-def _loss_op(name: str) -> Op:
-    return Op(name, _infer(name), _gradient, droppable=True)
+def _loss_op(name: str, *, classes: bool = False) -> Op:
+    """A loss; with `classes`, its targets may be class numbers, which are int32."""
+    return Op(name, _infer(name, classes), _gradient, droppable=True, own_types=True)
 
 
-SOFTMAX_CROSSENTROPY = _loss_op("softmax_crossentropy")
-CATEGORICAL_CROSSENTROPY = _loss_op("categorical_crossentropy")
+SOFTMAX_CROSSENTROPY = _loss_op("softmax_crossentropy", classes=True)
+CATEGORICAL_CROSSENTROPY = _loss_op("categorical_crossentropy", classes=True)
 BINARY_CROSSENTROPY = _loss_op("binary_crossentropy")
 BINARY_CROSSENTROPY_WITH_LOGITS = _loss_op("binary_crossentropy_with_logits")
 MEAN_SQUARED_ERROR = _loss_op("mean_squared_error")

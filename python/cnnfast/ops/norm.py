@@ -243,4 +243,7 @@ def moving_average_update(moving: Tensor, value: Tensor, *, momentum: float = 0.
     if not (isinstance(moving, (Variable, Value)) or changeable):
         what = getattr(moving, "dtype", type(moving).__name__)
         raise TypeError(f"{op}: moving must be a Variable or a writable C-contiguous float32 array, got {what}")
+    changed = moving.value if isinstance(moving, Variable) else moving
+    if isinstance(changed, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(changed, value):
+        value = value.copy()  # the kernel would read what it has just written
     apply(MOVING_AVERAGE_UPDATE, [moving, value], {"momentum": float(momentum)})

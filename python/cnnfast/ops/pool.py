@@ -109,9 +109,11 @@ def _gradient(backward: Op, attributes: tuple[str, ...]):  # type: ignore[no-unt
     return rule
 
 
-MAX_POOL2D_BACKWARD = Op("max_pool2d_backward", _backward_infer("max_pool2d_backward"))
+MAX_POOL2D_BACKWARD = Op("max_pool2d_backward", _backward_infer("max_pool2d_backward"), own_types=True)
 AVERAGE_POOL2D_BACKWARD = Op("average_pool2d_backward", _backward_infer("average_pool2d_backward"))
-GLOBAL_MAX_POOL2D_BACKWARD = Op("global_max_pool2d_backward", _global_backward_infer("global_max_pool2d_backward"))
+GLOBAL_MAX_POOL2D_BACKWARD = Op(
+    "global_max_pool2d_backward", _global_backward_infer("global_max_pool2d_backward"), own_types=True
+)
 GLOBAL_AVERAGE_POOL2D_BACKWARD = Op(
     "global_average_pool2d_backward", _global_backward_infer("global_average_pool2d_backward")
 )

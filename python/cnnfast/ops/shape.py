@@ -42,7 +42,7 @@ def _gradient(node: Node, grads: list[Any], _: list[bool]) -> list[Any]:
     return [reshape(grads[0], x.spec.known_shape)]
 
 
-RESHAPE = Op("reshape", _infer, _gradient, alias=True)
+RESHAPE = Op("reshape", _infer, _gradient, alias=True, own_types=True)
 
 
 def reshape(x: Tensor, shape: Sequence[int], *, keep_batch: bool = False) -> Tensor:

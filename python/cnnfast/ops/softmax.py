@@ -11,8 +11,9 @@ def _infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
     if not x.shape:
         raise ValueError("softmax: x expects at least 1 dimension, got a scalar")
     for other in specs[1:]:
-        if other is None or other.shape != x.shape:
-            raise ValueError(f"softmax: expected shape {x.shape}, got {None if other is None else other.shape}")
+        y = require_float("softmax", "y", unbroken("softmax", "y", other))
+        if y.shape != x.shape:
+            raise ValueError(f"softmax: y expects shape {x.shape}, got {y.shape}")
     return [x]
 
 

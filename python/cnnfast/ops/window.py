@@ -7,19 +7,23 @@ from typing import Any
 
 from cnnfast.graph.values import Shape, Spec
 from cnnfast.ops import engine
-from cnnfast.ops.core import Attributes
+from cnnfast.ops.core import Attributes, require_size
 
 IntPair = int | Sequence[int]
 
+MAX_SETTING = 2**31 - 1  # of a stride, a padding, ...: no sum or product of two wraps around in 64 bits
+
 
 def int_pair(op: str, name: str, value: IntPair, minimum: int = 1) -> list[int]:
-    """[rows, columns] from one integer or two. ValueError below `minimum`, TypeError for anything else."""
+    """[rows, columns] from one integer or two. ValueError out of range, TypeError for anything else."""
     pair = [value, value] if isinstance(value, int) else list(value)
     if len(pair) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) for v in map(_as_int, pair)):
         raise TypeError(f"{op}: {name} must be an integer or two, got {value!r}")
     pair = [_as_int(v) for v in pair]
     if min(pair) < minimum:
         raise ValueError(f"{op}: {name} must be at least {minimum}, got {value!r}")
+    if max(pair) > MAX_SETTING:
+        raise ValueError(f"{op}: {name} must be at most {MAX_SETTING}, got {value!r}")
     return pair
 
 
@@ -45,6 +49,8 @@ def normal_padding(op: str, padding: Any) -> str | list[int]:
         raise TypeError(f"{op}: padding must be 'valid', 'same' or integers, got {padding!r}")
     if min(flat) < 0:
         raise ValueError(f"{op}: padding must not be negative, got {padding!r}")
+    if max(flat) > MAX_SETTING:
+        raise ValueError(f"{op}: padding must be at most {MAX_SETTING}, got {padding!r}")
     return flat
 
 
@@ -69,12 +75,16 @@ def window_padding(size: Sequence[int | None], kernel: Sequence[int], a: Attribu
     return [side for axis in range(2) for side in _axis_padding(axis, size[axis] or 0, kernel, a)]
 
 
-def window_output(op: str, size: Sequence[int | None], kernel: Sequence[int], a: Attributes) -> list[int | None]:
-    """Output rows and columns (P, Q). ValueError if the window does not fit in the padded input."""
+def window_output(
+    op: str, size: Sequence[int | None], kernel: Sequence[int], a: Attributes, channels: int | None = 1
+) -> list[int | None]:
+    """Output rows and columns (P, Q). ValueError if the window does not fit in the padded input, or that in memory."""
     out: list[int | None] = []
+    padded: list[int | None] = []
     for axis, one in enumerate(size):
         if one is None:
             out.append(None)
+            padded.append(None)
             continue
         dilation = _dilation(a)[axis]
         lo, hi = _axis_padding(axis, one, kernel, a)
@@ -85,6 +95,8 @@ def window_output(op: str, size: Sequence[int | None], kernel: Sequence[int], a:
                 f"the input's {one} with padding {lo} + {hi}"
             )
         out.append(n)
+        padded.append(lo + one + hi)
+    require_size(op, "the padded input", Spec((*padded, channels)))
     return out
 
 
