@@ -143,3 +143,42 @@ def test_outputs_that_do_not_depend_on_the_inputs_are_refused():
     a, b = cnnfast.Input((4,)), cnnfast.Input((4,))
     with pytest.raises(ValueError, match="does not depend on the given"):
         cnnfast.Model(a, layers.Add()([a, b]))
+
+
+def test_layers_added_and_popped_count_at_once():
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(5)])
+    outer_input = cnnfast.Input((3,))
+    outer = cnnfast.Model(outer_input, model(outer_input))
+    assert model.predict(x, verbose=0).shape == outer.predict(x, verbose=0).shape == (4, 5)
+    model.add(layers.Dense(7))
+    assert model.predict(x, verbose=0).shape == outer.predict(x, verbose=0).shape == (4, 7)
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, np.ones((4, 7)))
+    popped = model.pop()
+    model.add(layers.Dense(7))
+    before, after = popped.get_weights()[0], model.layers[-1].get_weights()[0]
+    model.train_on_batch(x, np.ones((4, 7)))
+    assert np.array_equal(popped.get_weights()[0], before)
+    assert not np.array_equal(model.layers[-1].get_weights()[0], after)
+
+
+def test_a_change_of_a_variables_trainable_counts_at_once():
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 2))
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, y)
+    kernel, bias = model.layers[0].weights
+    kernel.trainable = False
+    before = kernel.numpy(), bias.numpy()
+    model.train_on_batch(x, y)
+    assert np.array_equal(kernel.value, before[0]) and not np.array_equal(bias.value, before[1])
+
+
+def test_the_array_of_a_variable_is_written_into_not_replaced():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    with pytest.raises(AttributeError, match="value"):
+        layer.kernel.value = np.zeros((3, 2))
+    layer.kernel.value[:] = 1.0
+    assert np.array_equal(layer.kernel.numpy(), np.ones((3, 2)))

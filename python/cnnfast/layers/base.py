@@ -84,6 +84,7 @@ class Layer:
             raise ValueError(f"{type(self).__name__}: layers compute in float32, got dtype={dtype!r}")
         self.name = name or unique_name(type(self).__name__)
         self.built = False
+        self.structure = 0  # counts the changes of what is inside, for models that keep Programs
         self._trainable = bool(trainable)
         self._nodes: list[Node] = []
         self._weights: list[Variable] = []

@@ -44,6 +44,7 @@ class Engine:
     def __init__(self, model: Model):
         self._model = model
         self._programs: OrderedDict[Any, Any] = OrderedDict()
+        self._structure: Any = None  # of the model when the Programs were built
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
         self.optimizer: Any = None
@@ -145,6 +146,10 @@ class Engine:
     # Building
 
     def _cached(self, key: Any, build: Any) -> Any:
+        structure = tuple(layer.structure for layer in self._model.all_layers())
+        if structure != self._structure:
+            self.forget()
+            self._structure = structure
         key = (core.isa(), core.conv2d_algorithm(), *key)
         if key in self._programs:
             self._programs.move_to_end(key)
@@ -157,7 +162,9 @@ class Engine:
 
     def _trainable_key(self, kind: str) -> Any:
         """Changes of `trainable` take effect at once: each combination has Programs of its own."""
-        return tuple(layer.trainable for layer in self._model.all_layers()) if kind == "train" else None
+        if kind != "train":
+            return None
+        return tuple((layer.trainable, *(w.trainable for w in layer._weights)) for layer in self._model.all_layers())
 
     def _trace(self, graph: Graph, xs: Arrays) -> tuple[list[Value], list[Value]]:
         inputs = [graph.input(Spec(x.shape, x.dtype.name)) for x in xs]
