@@ -7,6 +7,7 @@ import pytest
 
 import cnnfast
 from cnnfast import layers, ops
+from cnnfast.training.errors import NonFiniteLoss
 
 
 def _classifier(seed=0, **compile_options):
@@ -182,3 +183,26 @@ def test_the_array_of_a_variable_is_written_into_not_replaced():
         layer.kernel.value = np.zeros((3, 2))
     layer.kernel.value[:] = 1.0
     assert np.array_equal(layer.kernel.numpy(), np.ones((3, 2)))
+
+
+def _dense(loss):
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", loss)
+    return model, np.ones((4, 3), np.float32), np.ones((4, 2))
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": np.ones(4)}, {"class_weight": {0: 2.0}}])
+def test_a_loss_written_in_numpy_refuses_weights(weights):
+    model, x, y = _dense(lambda t, p: (0.0, np.zeros_like(p)))
+    before = _bits(model)
+    with pytest.raises(ValueError, match="written in NumPy takes no sample_weight or class_weight"):
+        model.fit(x, y, verbose=0, **weights)
+    assert _bits(model) == before
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_a_weight():
+    model, x, y = _dense(lambda t, p: (1.0, np.full_like(p, np.nan)))
+    before = _bits(model)
+    with pytest.raises(NonFiniteLoss, match="the gradient of .* became NaN in epoch 1, batch 1"):
+        model.fit(x, y, verbose=0)
+    assert _bits(model) == before

@@ -186,3 +186,10 @@ def test_terminate_on_nan_may_be_asked_to_raise():
     x, y = bad_data()
     with pytest.raises(NonFiniteLoss):
         linear_model().fit(x, y, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
+
+
+def test_data_without_a_batch_are_refused():
+    model = linear_model()
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="there was no batch"):
+            call(iter([]), verbose=0)

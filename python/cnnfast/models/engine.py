@@ -77,7 +77,7 @@ class Engine:
         """One step of training: losses and predictions before it, then the update.
 
         Raises:
-            NonFiniteLoss: the loss is NaN or infinite; nothing was updated.
+            NonFiniteLoss: the loss, or the gradient of one written in NumPy, is NaN or infinite; nothing was updated.
         """
         if self.optimizer is None:
             raise ValueError(f"{self._model.name}: compile the model with an optimizer before training it")
@@ -122,6 +122,9 @@ class Engine:
             loss = self.losses[i]
             assert isinstance(loss, NumpyLoss)
             losses[i], gradient = loss.evaluate(ys[i], predictions[i])
+            bad = gradient[~np.isfinite(gradient)]
+            if kind == "train" and np.isfinite(losses[i]) and bad.size:
+                raise NonFiniteLoss(float(bad[0]), what=f"the gradient of {loss.name}")
             np.multiply(gradient, np.float32(self.loss_weights[i]), out=feed)
             total += losses[i] * self.loss_weights[i]
         finished = finished and bool(np.isfinite(total))
