@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -206,3 +208,17 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_weight():
     with pytest.raises(NonFiniteLoss, match="the gradient of .* became NaN in epoch 1, batch 1"):
         model.fit(x, y, verbose=0)
     assert _bits(model) == before
+
+
+def test_a_deep_copy_trains_as_the_model_would_and_leaves_it_alone():
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 2))
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2, kernel_regularizer="l2")])
+    model.compile("adam", "mse")
+    model.train_on_batch(x, y)
+    model.predict(x, verbose=0)
+    twin, before = copy.deepcopy(model), _bits(model)
+    assert twin.train_on_batch(x, y) > 0
+    assert _bits(model) == before
+    model.train_on_batch(x, y)
+    assert _bits(twin) == _bits(model)
+    assert len(twin.penalties()) == 1 and twin.optimizer.iterations == 2

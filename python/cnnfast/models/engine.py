@@ -54,6 +54,10 @@ class Engine:
         self.losses, self.loss_weights, self.optimizer = list(losses), list(weights), optimizer
         self.forget()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a model builds Programs of its own."""
+        return vars(self) | {"_programs": OrderedDict()}
+
     def forget(self) -> None:
         """Drops all Programs: they are built again when they are needed."""
         self._programs.clear()
