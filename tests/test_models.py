@@ -222,3 +222,13 @@ def test_a_deep_copy_trains_as_the_model_would_and_leaves_it_alone():
     model.train_on_batch(x, y)
     assert _bits(twin) == _bits(model)
     assert len(twin.penalties()) == 1 and twin.optimizer.iterations == 2
+
+
+def test_data_in_memory_are_refused_before_anything_is_trained():
+    model, (x, y) = _classifier(), _data()
+    before, bad = _bits(model), y.copy()
+    bad[-1] = 9
+    for arguments in ({"y": bad}, {"y": y, "validation_data": (x, bad)}, {"y": y, "validation_data": (x[:, 1:], y)}):
+        with pytest.raises(ValueError, match="classes must lie|expects shape"):
+            model.fit(x, batch_size=4, verbose=0, shuffle=False, **arguments)
+        assert _bits(model) == before
