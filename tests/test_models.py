@@ -205,7 +205,7 @@ def test_a_loss_written_in_numpy_refuses_weights(weights):
 def test_a_gradient_that_is_not_finite_never_reaches_a_weight():
     model, x, y = _dense(lambda t, p: (1.0, np.full_like(p, np.nan)))
     before = _bits(model)
-    with pytest.raises(NonFiniteLoss, match="the gradient of .* became NaN in epoch 1, batch 1"):
+    with pytest.raises(NonFiniteLoss, match=r"the gradient of .* became NaN in epoch 1, batch 1"):
         model.fit(x, y, verbose=0)
     assert _bits(model) == before
 
@@ -229,6 +229,6 @@ def test_data_in_memory_are_refused_before_anything_is_trained():
     before, bad = _bits(model), y.copy()
     bad[-1] = 9
     for arguments in ({"y": bad}, {"y": y, "validation_data": (x, bad)}, {"y": y, "validation_data": (x[:, 1:], y)}):
-        with pytest.raises(ValueError, match="classes must lie|expects shape"):
+        with pytest.raises(ValueError, match=r"classes must lie|expects shape"):
             model.fit(x, batch_size=4, verbose=0, shuffle=False, **arguments)
         assert _bits(model) == before

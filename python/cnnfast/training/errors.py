@@ -6,7 +6,9 @@ import math
 
 
 class NonFiniteLoss(ValueError):
-    """The loss of a batch, or the gradient of one written in NumPy, became NaN or infinite; the weights are those before that batch.
+    """The loss of a batch, or the gradient of one written in NumPy, became NaN or infinite.
+
+    The weights are those before that batch.
 
     Attributes:
         loss: the value.

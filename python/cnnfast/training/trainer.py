@@ -138,6 +138,7 @@ class Trainer:
         """
         stepper = self._compiled_stepper("fit")
         epochs = whole_number("fit", "epochs", epochs, least=0)
+        initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, least=0)
         data = (x, y, sample_weight)
         if validation_split and validation_data is None:
             data, validation_data = split_validation("fit", data, validation_split, self._names())
