@@ -232,3 +232,11 @@ def test_data_in_memory_are_refused_before_anything_is_trained():
         with pytest.raises(ValueError, match=r"classes must lie|expects shape"):
             model.fit(x, batch_size=4, verbose=0, shuffle=False, **arguments)
         assert _bits(model) == before
+
+
+def test_a_frozen_model_computes_losses_and_keeps_its_weights():
+    model, x, y = _dense("mse")
+    model.trainable = False
+    before = _bits(model)
+    assert model.fit(x, y, verbose=0).history["loss"][0] > 0
+    assert _bits(model) == before

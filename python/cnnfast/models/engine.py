@@ -229,6 +229,8 @@ class Engine:
 
     def _add_updates(self, graph: Graph, seeds: list[tuple[Value, Any]]) -> None:
         variables = self._model.trainable_weights
+        if not variables:
+            return  # all is frozen: losses are computed, as in Keras
         gradients = differentiate(graph, seeds, [graph.variable(v) for v in variables])
         pairs = [(v, g) for v, g in zip(variables, gradients, strict=True) if g is not None]
         if not pairs:
