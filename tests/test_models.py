@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
 import cnnfast
 from cnnfast import layers, ops
+from cnnfast.training.errors import NonFiniteLoss
 
 
 def _classifier(seed=0, **compile_options):
@@ -143,3 +146,97 @@ def test_outputs_that_do_not_depend_on_the_inputs_are_refused():
     a, b = cnnfast.Input((4,)), cnnfast.Input((4,))
     with pytest.raises(ValueError, match="does not depend on the given"):
         cnnfast.Model(a, layers.Add()([a, b]))
+
+
+def test_layers_added_and_popped_count_at_once():
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(5)])
+    outer_input = cnnfast.Input((3,))
+    outer = cnnfast.Model(outer_input, model(outer_input))
+    assert model.predict(x, verbose=0).shape == outer.predict(x, verbose=0).shape == (4, 5)
+    model.add(layers.Dense(7))
+    assert model.predict(x, verbose=0).shape == outer.predict(x, verbose=0).shape == (4, 7)
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, np.ones((4, 7)))
+    popped = model.pop()
+    model.add(layers.Dense(7))
+    before, after = popped.get_weights()[0], model.layers[-1].get_weights()[0]
+    model.train_on_batch(x, np.ones((4, 7)))
+    assert np.array_equal(popped.get_weights()[0], before)
+    assert not np.array_equal(model.layers[-1].get_weights()[0], after)
+
+
+def test_a_change_of_a_variables_trainable_counts_at_once():
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 2))
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, y)
+    kernel, bias = model.layers[0].weights
+    kernel.trainable = False
+    before = kernel.numpy(), bias.numpy()
+    model.train_on_batch(x, y)
+    assert np.array_equal(kernel.value, before[0]) and not np.array_equal(bias.value, before[1])
+
+
+def test_the_array_of_a_variable_is_written_into_not_replaced():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    with pytest.raises(AttributeError, match="value"):
+        layer.kernel.value = np.zeros((3, 2))
+    layer.kernel.value[:] = 1.0
+    assert np.array_equal(layer.kernel.numpy(), np.ones((3, 2)))
+
+
+def _dense(loss):
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", loss)
+    return model, np.ones((4, 3), np.float32), np.ones((4, 2))
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": np.ones(4)}, {"class_weight": {0: 2.0}}])
+def test_a_loss_written_in_numpy_refuses_weights(weights):
+    model, x, y = _dense(lambda t, p: (0.0, np.zeros_like(p)))
+    before = _bits(model)
+    with pytest.raises(ValueError, match="written in NumPy takes no sample_weight or class_weight"):
+        model.fit(x, y, verbose=0, **weights)
+    assert _bits(model) == before
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_a_weight():
+    model, x, y = _dense(lambda t, p: (1.0, np.full_like(p, np.nan)))
+    before = _bits(model)
+    with pytest.raises(NonFiniteLoss, match=r"the gradient of .* became NaN in epoch 1, batch 1"):
+        model.fit(x, y, verbose=0)
+    assert _bits(model) == before
+
+
+def test_a_deep_copy_trains_as_the_model_would_and_leaves_it_alone():
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 2))
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2, kernel_regularizer="l2")])
+    model.compile("adam", "mse")
+    model.train_on_batch(x, y)
+    model.predict(x, verbose=0)
+    twin, before = copy.deepcopy(model), _bits(model)
+    assert twin.train_on_batch(x, y) > 0
+    assert _bits(model) == before
+    model.train_on_batch(x, y)
+    assert _bits(twin) == _bits(model)
+    assert len(twin.penalties()) == 1 and twin.optimizer.iterations == 2
+
+
+def test_data_in_memory_are_refused_before_anything_is_trained():
+    model, (x, y) = _classifier(), _data()
+    before, bad = _bits(model), y.copy()
+    bad[-1] = 9
+    for arguments in ({"y": bad}, {"y": y, "validation_data": (x, bad)}, {"y": y, "validation_data": (x[:, 1:], y)}):
+        with pytest.raises(ValueError, match=r"classes must lie|expects shape"):
+            model.fit(x, batch_size=4, verbose=0, shuffle=False, **arguments)
+        assert _bits(model) == before
+
+
+def test_a_frozen_model_computes_losses_and_keeps_its_weights():
+    model, x, y = _dense("mse")
+    model.trainable = False
+    before = _bits(model)
+    assert model.fit(x, y, verbose=0).history["loss"][0] > 0
+    assert _bits(model) == before

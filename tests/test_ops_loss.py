@@ -161,3 +161,10 @@ def test_a_program_without_gradients_computes_none():
     program = Program(graph, [x], [loss])
     assert [len(n.outputs) for n in graph.nodes] == [1]
     assert float(program.run([np.full((4, 3), 2.0, np.float32)])[1][0]) == 4.0
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.1, float("nan")])
+def test_label_smoothing_outside_its_range_is_refused(smoothing):
+    x = np.full((2, 3), 0.3, np.float32)
+    with pytest.raises(ValueError, match=r"label_smoothing must lie in \[0, 1\]"):
+        ops.softmax_crossentropy(x, x, label_smoothing=smoothing)

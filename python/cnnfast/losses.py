@@ -275,6 +275,9 @@ class NumpyLoss(Loss):
             raise ValueError(f"{self.name}: targets expect {y_pred.shape[0]} samples, got shape {y.shape}")
         return y
 
+    def weights(self, sample_weight: Any, y_pred: Spec) -> np.ndarray:
+        raise ValueError(f"{self.name}: a loss written in NumPy takes no sample_weight or class_weight, got one")
+
     def evaluate(self, y_true: np.ndarray, y_pred: np.ndarray) -> tuple[float, np.ndarray]:
         """Calls the function and checks what it gives."""
         result = self.function(y_true, y_pred)

@@ -65,8 +65,8 @@ class Optimizer:
         self.learning_rate = learning_rate
         self._hyper = Variable(np.zeros(8), f"{name}/hyper", trainable=False)
         self._hyper_undecayed = Variable(np.zeros(8), f"{name}/hyper_undecayed", trainable=False)
-        self._slots: dict[int, tuple[Variable, dict[str, Variable]]] = {}
-        self._undecayed: set[int] = set()
+        self._slots: dict[Variable, dict[str, Variable]] = {}
+        self._undecayed: set[Variable] = set()
         self._undecayed_names: list[str] = []
         self._waiting_state: list[np.ndarray] | None = None
 
@@ -99,11 +99,12 @@ class Optimizer:
     def build(self, variables: Sequence[Variable]) -> None:
         """Creates the slots of those variables that have none yet."""
         for v in variables:
-            if id(v) not in self._slots:
-                slots = {s: Variable(np.zeros(v.shape), f"{v.name}/{s}", trainable=False) for s in self._used_slots()}
-                self._slots[id(v)] = (v, slots)
+            if v not in self._slots:
+                self._slots[v] = {
+                    s: Variable(np.zeros(v.shape), f"{v.name}/{s}", trainable=False) for s in self._used_slots()
+                }
                 if any(name in v.name for name in self._undecayed_names):
-                    self._undecayed.add(id(v))
+                    self._undecayed.add(v)
         if self._waiting_state is not None:
             state, self._waiting_state = self._waiting_state, None
             self.set_slot_values(state)
@@ -114,11 +115,11 @@ class Optimizer:
     @property
     def variables(self) -> list[Variable]:
         """All slots, in the order in which the weights were first seen."""
-        return [s for _, slots in self._slots.values() for s in slots.values()]
+        return [s for slots in self._slots.values() for s in slots.values()]
 
     def slots_of(self, variable: Variable) -> dict[str, Variable]:
         """The slots of one weight by name; empty before `build` has seen it."""
-        return self._slots[id(variable)][1] if id(variable) in self._slots else {}
+        return self._slots.get(variable, {})
 
     def slot_specs(self, variable: Variable) -> dict[str, Spec]:
         """Which slots a weight has, or gets from `build`."""
@@ -127,7 +128,7 @@ class Optimizer:
     def decays(self, variable: Variable) -> bool:
         """Whether weight decay, if there is any, touches a weight."""
         named = any(name in variable.name for name in self._undecayed_names)
-        return not named and id(variable) not in self._undecayed
+        return not named and variable not in self._undecayed
 
     def set_slot_values(self, values: Sequence[np.ndarray]) -> None:
         """Sets all slots, as `variables` orders them; before the first step they wait until the slots exist.
@@ -151,11 +152,11 @@ class Optimizer:
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
         """Names variables (or parts of names, such as "bias") that weight decay leaves alone; before training."""
-        self._undecayed.update(id(v) for v in var_list or [])
+        self._undecayed.update(var_list or [])
         self._undecayed_names.extend(var_names or [])
-        for key, (v, _) in self._slots.items():
+        for v in self._slots:
             if any(name in v.name for name in self._undecayed_names):
-                self._undecayed.add(key)
+                self._undecayed.add(v)
 
     def without_state(self) -> Optimizer:
         """Another optimizer with the same settings, for the same weights, that has made no step yet.
@@ -195,8 +196,8 @@ class Optimizer:
             common = update_ops.clip_scale(gradients, self.global_clipnorm)
         for w, dw in zip(variables, gradients, strict=True):
             scale = common if self.clipnorm is None else update_ops.clip_scale([dw], self.clipnorm)
-            slots = self._slots[id(w)][1]
-            hyper = self._hyper_undecayed if id(w) in self._undecayed else self._hyper
+            slots = self._slots[w]
+            hyper = self._hyper_undecayed if w in self._undecayed else self._hyper
             self._update(
                 graph.variable(w), dw, graph.variable(hyper), [slots.get(s) for s in self.slot_names],
                 grad_scale=scale, clip_value=self.clipvalue or 0.0,

@@ -428,3 +428,16 @@ def test_damaged_headers_are_refused_or_still_give_a_model(path):
         else:
             assert loaded.count_params() == model.count_params()
     assert refused > 200
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes as POSIX has them")
+@pytest.mark.parametrize("write", ["save", "save_weights"])
+def test_a_new_file_has_the_mode_that_the_umask_grants(tmp_path, write):
+    model = cnnfast.Sequential([cnnfast.Input((3,)), layers.Dense(2)])
+    path = tmp_path / "model.safetensors"
+    before = os.umask(0o027)
+    try:
+        getattr(model, write)(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -186,3 +186,25 @@ def test_terminate_on_nan_may_be_asked_to_raise():
     x, y = bad_data()
     with pytest.raises(NonFiniteLoss):
         linear_model().fit(x, y, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
+
+
+def test_data_without_a_batch_are_refused():
+    model = linear_model()
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="there was no batch"):
+            call(iter([]), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"class_weight": [1, 2, 3]}, TypeError, "class_weight expects a dict"),
+        ({"class_weight": {"0": 5.0}}, ValueError, "class numbers as keys, got '0'"),
+        ({"class_weight": {-1: 5.0}}, ValueError, "class numbers as keys, got -1"),
+        ({"initial_epoch": -1}, ValueError, "initial_epoch must be at least 0, got -1"),
+    ],
+)
+def test_fit_refuses_arguments_that_mean_nothing(arguments, error, message):
+    x, _ = linear_data(4)
+    with pytest.raises(error, match=message):
+        linear_model().fit(x, np.array([0, 1, 0, 1]), verbose=0, **arguments)

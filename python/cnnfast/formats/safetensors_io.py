@@ -62,8 +62,7 @@ def write(path: Any, arrays: Mapping[str, np.ndarray], document: dict[str, Any])
         ValueError: another ending, a document that JSON cannot hold or that makes the header too large.
         OSError: the file cannot be written; the old one is untouched.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     name = checked_path(path)
     metadata = {_DOCUMENT: dump(document, name)}
@@ -71,11 +70,9 @@ def write(path: Any, arrays: Mapping[str, np.ndarray], document: dict[str, Any])
     if len(dump(metadata[_DOCUMENT], name)) + names > MAX_HEADER_BYTES:
         raise ValueError(f"{name}: the description of the model needs more than {MAX_HEADER_BYTES} bytes")
     contiguous = {key: np.asarray(array, order="C") for key, array in arrays.items()}
-    with atomic_write(name) as temporary:
-        try:
-            save_file(contiguous, temporary, metadata)
-        except SafetensorError as error:  # what the package makes of a full disk
-            raise OSError(f"{name}: cannot be written: {error}") from error
+    data = save(contiguous, metadata)
+    with atomic_write(name) as temporary, open(temporary, "wb") as f:  # save_file would give the file its own mode
+        f.write(data)
 
 
 def read(path: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

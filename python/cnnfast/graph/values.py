@@ -49,12 +49,17 @@ class Variable:
         [1.0, 2.0, 3.0]
     """
 
-    __slots__ = ("name", "trainable", "value")
+    __slots__ = ("_value", "name", "trainable")
 
     def __init__(self, value: Any, name: str = "variable", trainable: bool = True, dtype: str = "float32"):
-        self.value: np.ndarray = np.array(value, dtype=dtype, order="C")
+        self._value: np.ndarray = np.array(value, dtype=dtype, order="C")
         self.name = name
         self.trainable = trainable
+
+    @property
+    def value(self) -> np.ndarray:
+        """The array itself: what is written into it counts at once. `assign` sets all of it."""
+        return self._value
 
     @property
     def shape(self) -> tuple[int, ...]:

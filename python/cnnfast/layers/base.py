@@ -84,10 +84,11 @@ class Layer:
             raise ValueError(f"{type(self).__name__}: layers compute in float32, got dtype={dtype!r}")
         self.name = name or unique_name(type(self).__name__)
         self.built = False
+        self.structure = 0  # counts the changes of what is inside, for models that keep Programs
         self._trainable = bool(trainable)
         self._nodes: list[Node] = []
         self._weights: list[Variable] = []
-        self._regularizers: dict[int, regularizers.Regularizer] = {}
+        self._regularizers: dict[Variable, regularizers.Regularizer] = {}
         self._wanted_input_shape: Shape | None = (
             tuple(batch_shape) if batch_shape is not None else None if shape is None else (None, *shape)
         )
@@ -137,7 +138,7 @@ class Layer:
         self._weights.append(variable)
         penalty = regularizers.get(regularizer)
         if penalty is not None:
-            self._regularizers[id(variable)] = penalty
+            self._regularizers[variable] = penalty
         return variable
 
     def sublayers(self) -> Iterator[Layer]:
@@ -217,10 +218,10 @@ class Layer:
     def penalties(self) -> list[tuple[Variable, regularizers.Regularizer]]:
         """The regularized trainable variables and their penalties."""
         return [
-            (w, layer._regularizers[id(w)])
+            (w, layer._regularizers[w])
             for layer in self.all_layers()
             for w in layer._own_weights(True)
-            if id(w) in layer._regularizers
+            if w in layer._regularizers
         ]
 
     # Calling

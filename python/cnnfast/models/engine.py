@@ -44,6 +44,7 @@ class Engine:
     def __init__(self, model: Model):
         self._model = model
         self._programs: OrderedDict[Any, Any] = OrderedDict()
+        self._structure: Any = None  # of the model when the Programs were built
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
         self.optimizer: Any = None
@@ -52,6 +53,10 @@ class Engine:
         """What `compile` decided; Programs that were built for another decision are forgotten."""
         self.losses, self.loss_weights, self.optimizer = list(losses), list(weights), optimizer
         self.forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a model builds Programs of its own."""
+        return vars(self) | {"_programs": OrderedDict()}
 
     def forget(self) -> None:
         """Drops all Programs: they are built again when they are needed."""
@@ -76,7 +81,7 @@ class Engine:
         """One step of training: losses and predictions before it, then the update.
 
         Raises:
-            NonFiniteLoss: the loss is NaN or infinite; nothing was updated.
+            NonFiniteLoss: the loss, or the gradient of one written in NumPy, is NaN or infinite; nothing was updated.
         """
         if self.optimizer is None:
             raise ValueError(f"{self._model.name}: compile the model with an optimizer before training it")
@@ -121,6 +126,9 @@ class Engine:
             loss = self.losses[i]
             assert isinstance(loss, NumpyLoss)
             losses[i], gradient = loss.evaluate(ys[i], predictions[i])
+            bad = gradient[~np.isfinite(gradient)]
+            if kind == "train" and np.isfinite(losses[i]) and bad.size:
+                raise NonFiniteLoss(float(bad[0]), what=f"the gradient of {loss.name}")
             np.multiply(gradient, np.float32(self.loss_weights[i]), out=feed)
             total += losses[i] * self.loss_weights[i]
         finished = finished and bool(np.isfinite(total))
@@ -145,6 +153,10 @@ class Engine:
     # Building
 
     def _cached(self, key: Any, build: Any) -> Any:
+        structure = tuple(layer.structure for layer in self._model.all_layers())
+        if structure != self._structure:
+            self.forget()
+            self._structure = structure
         key = (core.isa(), core.conv2d_algorithm(), *key)
         if key in self._programs:
             self._programs.move_to_end(key)
@@ -157,7 +169,9 @@ class Engine:
 
     def _trainable_key(self, kind: str) -> Any:
         """Changes of `trainable` take effect at once: each combination has Programs of its own."""
-        return tuple(layer.trainable for layer in self._model.all_layers()) if kind == "train" else None
+        if kind != "train":
+            return None
+        return tuple((layer.trainable, *(w.trainable for w in layer._weights)) for layer in self._model.all_layers())
 
     def _trace(self, graph: Graph, xs: Arrays) -> tuple[list[Value], list[Value]]:
         inputs = [graph.input(Spec(x.shape, x.dtype.name)) for x in xs]
@@ -215,6 +229,8 @@ class Engine:
 
     def _add_updates(self, graph: Graph, seeds: list[tuple[Value, Any]]) -> None:
         variables = self._model.trainable_weights
+        if not variables:
+            return  # all is frozen: losses are computed, as in Keras
         gradients = differentiate(graph, seeds, [graph.variable(v) for v in variables])
         pairs = [(v, g) for v, g in zip(variables, gradients, strict=True) if g is not None]
         if not pairs:

@@ -53,6 +53,8 @@ MEAN_SQUARED_ERROR = _loss_op("mean_squared_error")
 
 
 def _apply(op: Op, x: Tensor, targets: Tensor, weight: Tensor | None, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    if not 0.0 <= smoothing <= 1.0:
+        raise ValueError(f"{op.name}: label_smoothing must lie in [0, 1], got {smoothing}")
     return apply(op, [x, targets, weight], {"label_smoothing": float(smoothing)})
 
 

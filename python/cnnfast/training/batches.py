@@ -164,6 +164,11 @@ def weights_of_classes(
         raise ValueError(f"{op}: class_weight needs a model with one output and its targets, got {len(ys or [])}")
     if any(w is not None for w in weights):
         raise ValueError(f"{op}: give either class_weight or sample_weight, got both")
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"{op}: class_weight expects a dict of weights by class, got {type(class_weight).__name__}")
+    for label in class_weight:
+        if not isinstance(label, (int, float, np.number)) or label < 0 or label != int(label):
+            raise ValueError(f"{op}: class_weight expects class numbers as keys, got {label!r}")
     y = ys[0]
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.argmax(axis=1)

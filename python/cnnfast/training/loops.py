@@ -71,6 +71,7 @@ class FitLoop:
         self._epochs = epochs
         self.epoch = initial_epoch
         self.validates = validation is not None
+        self._begun = False
 
     def run(self) -> None:
         """All epochs that are left, until something sets the model's `stop_training`."""
@@ -93,10 +94,13 @@ class FitLoop:
         if feed.step == 0:  # otherwise an interrupted epoch goes on
             self._stepper.reset()
         for step, batch in feed.epoch():
+            self._begun = True
             callbacks.on_train_batch_begin(step)
             callbacks.on_train_batch_end(step, self._train(epoch, step, batch))
             if self._model.stop_training:
                 break
+        if not self._begun and feed.step == 0:
+            raise ValueError("fit: there was no batch to train on")
         feed.end_epoch()
         logs = self._stepper.results()
         if self._validation is not None and self._validation.is_due(epoch):
@@ -111,7 +115,7 @@ class FitLoop:
             self._stepper.train(batch)
         except NonFiniteLoss as error:
             if not self._callbacks.accepts_non_finite_loss:
-                raise NonFiniteLoss(error.loss, epoch, step) from None
+                raise NonFiniteLoss(error.loss, epoch, step, error.what) from None
             self._stepper.note_loss(error.loss, batch)
         return self._stepper.results()
 
@@ -161,6 +165,8 @@ def run_test(stepper: Stepper, feed: Feed, callbacks: CallbackList) -> dict[str,
         callbacks.on_test_batch_begin(step)
         stepper.test(batch)
         callbacks.on_test_batch_end(step, stepper.results())
+    if feed.step == 0:
+        raise ValueError("evaluate: there was no batch to evaluate")
     feed.end_epoch()
     logs = stepper.results()
     callbacks.on_test_end(logs)

@@ -32,11 +32,13 @@ class Source(ABC):
         num_batches: batches of a pass, None if only its end will tell.
         repeatable: whether there is more than one pass.
         sample: a small batch to look at, None if one could not be had without side effects.
+        whole: all samples as one batch, None if they are not in memory.
     """
 
     num_batches: int | None = None
     repeatable = True
     sample: Batch | None = None
+    whole: Batch | None = None
 
     @abstractmethod
     def begin(self, skip: int = 0) -> Iterator[Batch]:
@@ -60,6 +62,7 @@ class ArraySource(Source):
         self._shuffle = shuffle
         self.num_batches = math.ceil(data.size / self._batch_size)
         self.sample = data.part(slice(0, 1))
+        self.whole = data
 
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         size, count = self._batch_size, self._data.size

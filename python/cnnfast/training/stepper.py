@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnnfast.graph.values import Spec
 from cnnfast.losses import Loss
 from cnnfast.training.batches import Batch
 from cnnfast.training.compiled import Compiled, RunningResults
@@ -104,6 +105,19 @@ class Stepper:
         result = compute(batch.xs, ys, weights)
         running.add_batch(result, ys, weights, batch.size)
         return result[0]
+
+    def check(self, op: str, batch: Batch) -> None:
+        """Refuses at once, for all samples in memory, what a loss would refuse when their batch comes."""
+        self.connect(batch)
+        ys, weights = self._targets(op, batch)
+        shapes = self._engine.output_shapes(batch.part(slice(0, 1)).xs)
+        for loss, y, weight, shape in zip(self.compiled.losses, ys, weights, shapes, strict=False):
+            if loss is None or y is None or shape[0] != 1:
+                continue
+            spec = Spec((batch.size, *shape[1:]))
+            loss.targets(y, spec)
+            if weight is not None:
+                loss.weights(weight, spec)
 
     def _targets(self, op: str, batch: Batch) -> tuple[Sequence[Any], Sequence[Any]]:
         if batch.ys is not None:

@@ -138,6 +138,7 @@ class Trainer:
         """
         stepper = self._compiled_stepper("fit")
         epochs = whole_number("fit", "epochs", epochs, least=0)
+        initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, least=0)
         data = (x, y, sample_weight)
         if validation_split and validation_data is None:
             data, validation_data = split_validation("fit", data, validation_split, self._names())
@@ -149,14 +150,19 @@ class Trainer:
             shuffle=shuffle,
             class_weight=class_weight,
         )
+        checks = [] if source.whole is None else [("fit", source.whole)]
         validation = None
         if validation_data is not None:
             size = batch_size if validation_batch_size is None else validation_batch_size
             held_source = self._source("validation_data", unpack("validation_data", validation_data), size)
+            if held_source.whole is not None:
+                checks.append(("validation_data", held_source.whole))
             validation = Validation(Feed("validation_data", held_source, validation_steps), validation_freq)
         feed = Feed("fit", source, steps_per_epoch)
         if source.sample is not None:
             stepper.connect(source.sample)
+        for op, whole in checks:
+            stepper.check(op, whole)
         found = self._callback_list(callbacks, verbose, add_history=True, epochs=epochs, steps=feed.steps)
         self.fit_loop = FitLoop(self, stepper, feed, validation, found, epochs, initial_epoch)
         try:
