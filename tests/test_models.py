@@ -240,3 +240,19 @@ def test_a_frozen_model_computes_losses_and_keeps_its_weights():
     before = _bits(model)
     assert model.fit(x, y, verbose=0).history["loss"][0] > 0
     assert _bits(model) == before
+
+
+def test_a_mean_over_sizes_that_only_the_data_tells_divides_by_them(tmp_path):
+    x = cnnfast.Input((None, None, 3))
+    model = cnnfast.Model(x, ops.mean(x, axis=(1, 2)))
+    model.save(tmp_path / "mean.safetensors")
+    for m in (model, cnnfast.load_model(tmp_path / "mean.safetensors")):
+        assert (m.predict(np.ones((2, 4, 5, 3)), verbose=0) == 1.0).all()
+        assert (m.predict(np.ones((2, 7, 3, 3)), verbose=0) == 1.0).all()
+    x = cnnfast.Input((4,))
+    assert (cnnfast.Model(x, ops.mean(x, axis=0)).predict(np.ones((5, 4)), verbose=0) == 1.0).all()
+
+
+def test_a_relu_with_a_large_maximum_keeps_small_values():
+    x = np.array([[0.3, 1e-6, 3.0, 2e8, -1.0]], np.float32)
+    np.testing.assert_array_equal(layers.ReLU(max_value=1e8)(x), np.array([[0.3, 1e-6, 3.0, 1e8, 0.0]], np.float32))

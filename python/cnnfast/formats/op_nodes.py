@@ -28,7 +28,7 @@ _MAKERS: dict[str, list[_Maker]] = {
     "global_max_pool2d": [("global_max_pool2d", {"argmax": None}, {})],
     "max_pool2d": [("max_pool2d", {"argmax": None}, {})],
     "slice": [("slice_axis", {}, {})],
-    "sum": [(name, {"axes": "axis", "scale": None}, {}) for name in ("sum", "mean")],
+    "sum": [(name, {"axes": "axis", "scale": None, "mean": None}, {}) for name in ("sum", "mean")],
     "upsample_bilinear": [("upsample2d", {}, {"interpolation": "bilinear"})],
     "upsample_nearest": [("upsample2d", {}, {"interpolation": "nearest"})],
 }

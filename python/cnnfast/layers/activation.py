@@ -62,8 +62,8 @@ class ReLU(Layer):
         y = ops.leaky_relu(x, self.negative_slope) if self.negative_slope else ops.relu(x)
         if self.max_value is None:
             return y
-        # min(y, m) = m - relu(m - y)
-        return ops.scale(ops.relu(ops.scale(y, -1.0, self.max_value)), -1.0, self.max_value)
+        # min(y, m) = y - relu(y - m), which leaves every y up to m as it is, however large m
+        return ops.subtract(y, ops.relu(ops.scale(y, 1.0, -self.max_value)))
 
 
 class LeakyReLU(Layer):

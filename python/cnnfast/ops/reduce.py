@@ -64,7 +64,13 @@ def _sum_all(name: str) -> Op:
     return Op(name, _scalar_infer(name), gradient)
 
 
-SUM = Op("sum", _sum_infer, _sum_gradient)
+def _sum_resolve(specs: list[Spec | None], a: Attributes) -> Attributes:
+    """A mean divides by sizes that a model may learn only from its data: whenever it is applied anew."""
+    sizes = [specs[0].shape[d] for d in a["axes"]] if a.get("mean") and specs[0] is not None else [None]
+    return a if None in sizes else {**a, "scale": 1.0 / math.prod(d for d in sizes if d is not None)}
+
+
+SUM = Op("sum", _sum_infer, _sum_gradient, _sum_resolve)
 BROADCAST_TO = Op("broadcast_to", _broadcast_infer, _broadcast_gradient)
 SUM_SQUARES = _sum_all("sum_squares")
 SUM_ABS = _sum_all("sum_abs")
@@ -105,18 +111,16 @@ def sum(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """The mean of x along one axis, several, or all; see `sum`. The averaged sizes must be known.
+    """The mean of x along one axis, several, or all; see `sum`.
 
     Example:
         >>> float(mean(np.array([1.0, 2.0, 6.0])))
         3.0
     """
     axes, shape = _axes("mean", x, axis), np.shape(x)
-    sizes = [shape[d] for d in axes]
-    count = 1 if None in sizes else math.prod(sizes)  # a model's definition: only shapes matter
-    if count == 0:
+    if any(shape[d] == 0 for d in axes):
         raise ValueError(f"mean: x has a dimension of size 0: shape {shape}")
-    return apply(SUM, [x], {"axes": axes, "keepdims": bool(keepdims), "scale": 1.0 / count})
+    return apply(SUM, [x], {"axes": axes, "keepdims": bool(keepdims), "scale": 1.0, "mean": True})
 
 
 def sum_squares(x: Tensor, scale: float = 1.0) -> Tensor:
