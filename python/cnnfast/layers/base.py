@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -74,6 +74,8 @@ class Layer:
         ...         return ops.add(x, self.offset)
     """
 
+    changes: ClassVar[int] = 0  # of the structure of any layer: as long as it stays, nobody needs to look
+
     def __init__(self, *, name: str | None = None, trainable: bool = True, **kwargs: Any):
         shape = kwargs.pop("input_shape", None)
         batch_shape = kwargs.pop("batch_input_shape", None)
@@ -84,7 +86,7 @@ class Layer:
             raise ValueError(f"{type(self).__name__}: layers compute in float32, got dtype={dtype!r}")
         self.name = name or unique_name(type(self).__name__)
         self.built = False
-        self.structure = 0  # counts the changes of what is inside, for models that keep Programs
+        self.structure = 0
         self._trainable = bool(trainable)
         self._nodes: list[Node] = []
         self._weights: list[Variable] = []
@@ -160,6 +162,11 @@ class Layer:
                 seen.add(id(layer))
                 yield layer
                 stack.extend(reversed(list(layer.sublayers())))
+
+    def _note_change(self) -> None:
+        """What is inside has changed: models that contain this layer must forget their Programs."""
+        self.structure += 1
+        Layer.changes += 1
 
     def _own_weights(self, trainable: bool) -> list[Variable]:
         return [w for w in self._weights if (w.trainable and self._trainable) == trainable]

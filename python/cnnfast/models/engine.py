@@ -45,6 +45,7 @@ class Engine:
         self._model = model
         self._programs: OrderedDict[Any, Any] = OrderedDict()
         self._structure: Any = None  # of the model when the Programs were built
+        self._changes = -1  # anywhere, when that was looked at
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
         self.optimizer: Any = None
@@ -153,10 +154,8 @@ class Engine:
     # Building
 
     def _cached(self, key: Any, build: Any) -> Any:
-        structure = tuple(layer.structure for layer in self._model.all_layers())
-        if structure != self._structure:
-            self.forget()
-            self._structure = structure
+        if self._changes != self._model.changes:
+            self._forget_if_changed()
         key = (core.isa(), core.conv2d_algorithm(), *key)
         if key in self._programs:
             self._programs.move_to_end(key)
@@ -166,6 +165,13 @@ class Engine:
         while len(self._programs) > MAX_PROGRAMS:
             self._programs.popitem(last=False)
         return made
+
+    def _forget_if_changed(self) -> None:
+        """Some structure has changed: if it is one inside this model, its Programs are of no use any more."""
+        structure = tuple(layer.structure for layer in self._model.all_layers())
+        if structure != self._structure:
+            self.forget()
+        self._structure, self._changes = structure, self._model.changes
 
     def _trainable_key(self, kind: str) -> Any:
         """Changes of `trainable` take effect at once: each combination has Programs of its own."""

@@ -76,7 +76,7 @@ class Model(Trainer, Layer):
                 )
         wanted = _needed(nodes, inputs, outputs)
         self._inputs, self._outputs, self._definition = inputs, outputs, wanted
-        self.structure += 1
+        self._note_change()
         layers: dict[int, Layer] = {}
         for v in inputs:
             if v.node is not None and isinstance(v.node.op, Layer) and not v.node.inputs:

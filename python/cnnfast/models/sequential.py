@@ -71,7 +71,7 @@ class Sequential(Model):
         if not self._definition or top.node is None:
             self._connect(self._inputs, [top])
             return
-        self.structure += 1
+        self._note_change()
         self._definition.append(top.node)
         self._layers.append(layer)
         self._outputs = [top]
@@ -81,7 +81,7 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError(f"{self.name}: the model has no layers to take off")
         layer = self._stack.pop()
-        self.structure += 1
+        self._note_change()
         if self._inputs:
             node = layer._nodes.pop()
             below = [v for v in node.inputs if v is not None]
