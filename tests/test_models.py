@@ -64,7 +64,7 @@ def test_a_batch_predicts_what_its_samples_predict_alone():
         (np.zeros((4, 8, 8, 3)), np.zeros(4, int), ValueError, r"\(None, 8, 8, 2\).*\(4, 8, 8, 3\)"),
         (np.zeros((4, 8, 8, 2)), np.array([0, 1, 2, 3]), ValueError, r"\[0, 2\], got 0 to 3"),
         (np.zeros((4, 8, 8, 2)), np.array([0, -1, 2, 1]), ValueError, r"\[0, 2\], got -1 to 2"),
-        (np.zeros((4, 8, 8, 2)), np.full(4, 0.5), TypeError, "whole class numbers"),
+        (np.zeros((4, 8, 8, 2)), np.full(4, 0.5), ValueError, "whole class numbers"),
         (np.zeros((4, 8, 8, 2)), np.zeros((4, 3)), ValueError, "use categorical_crossentropy"),
         (np.zeros((4, 8, 8, 2)), np.zeros(3, int), ValueError, "4.*3|3.*4"),
         (np.zeros((0, 8, 8, 2)), np.zeros(0, int), ValueError, "empty|size 0|no samples|0"),
@@ -256,3 +256,20 @@ def test_a_mean_over_sizes_that_only_the_data_tells_divides_by_them(tmp_path):
 def test_a_relu_with_a_large_maximum_keeps_small_values():
     x = np.array([[0.3, 1e-6, 3.0, 2e8, -1.0]], np.float32)
     np.testing.assert_array_equal(layers.ReLU(max_value=1e8)(x), np.array([[0.3, 1e-6, 3.0, 1e8, 0.0]], np.float32))
+
+
+def test_a_metric_asked_for_with_and_without_weights_has_two_names():
+    model = cnnfast.Sequential([cnnfast.Input((4,)), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"])
+    results = model.evaluate(
+        np.ones((6, 4)), np.arange(6) % 3, sample_weight=np.arange(6.0), verbose=0, return_dict=True
+    )
+    assert set(results) == {"loss", "accuracy", "weighted_accuracy"}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.5])
+def test_a_class_number_that_is_none_is_named(bad):
+    model = cnnfast.Sequential([cnnfast.Input((4,)), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=f"got {bad}"):
+        model.train_on_batch(np.ones((2, 4)), np.array([1.0, bad]))

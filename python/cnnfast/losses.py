@@ -104,7 +104,10 @@ def dense_targets(name: str, y_true: Any, y_pred: Spec) -> np.ndarray:
 def class_targets(name: str, y_true: Any, y_pred: Spec) -> np.ndarray:
     """Class numbers as int32, one for each distribution of the predictions, all in range."""
     y = np.asarray(y_true)
-    if y.dtype.kind == "f" and np.array_equal(y, np.floor(y)):
+    if y.dtype.kind == "f":
+        broken = ~np.isfinite(y) | (y != np.floor(y))
+        if broken.any():
+            raise ValueError(f"{name}: targets must be whole class numbers, got {y[broken][0]}")
         y = y.astype(np.int64)
     if y.dtype.kind not in "iu":
         raise TypeError(f"{name}: targets must be whole class numbers, got dtype {y.dtype}")

@@ -173,7 +173,10 @@ class RunningResults:
             for identifier, weighted in wanted:
                 y_shape, shape = (y_shapes[i] if y_shapes else None), (shapes[i] if shapes else None)
                 metric = metrics.get(identifier, y_shape, shape, self._loss_names[i])
-                found.append((self._prefixes[i] + metric.name, i, weighted, metric))
+                name = self._prefixes[i] + metric.name
+                if weighted and any(name == other for other, *_ in found):
+                    name = f"{self._prefixes[i]}weighted_{metric.name}"  # as Keras calls the second of the two
+                found.append((name, i, weighted, metric))
         names = [name for name, *_ in found]
         for name in names:
             if names.count(name) > 1:
