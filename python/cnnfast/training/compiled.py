@@ -168,7 +168,7 @@ class RunningResults:
         return [self._total, *self._parts.values(), *self.metrics]
 
     def _resolve(self, y_shapes: Sequence[Any] | None, shapes: Sequence[Any] | None) -> None:
-        found = []
+        found: list[tuple[str, int, bool, Metric]] = []
         for i, wanted in enumerate(self._wanted):
             for identifier, weighted in wanted:
                 y_shape, shape = (y_shapes[i] if y_shapes else None), (shapes[i] if shapes else None)
