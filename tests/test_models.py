@@ -178,13 +178,15 @@ def test_a_change_of_a_variables_trainable_counts_at_once():
     assert np.array_equal(kernel.value, before[0]) and not np.array_equal(bias.value, before[1])
 
 
-def test_the_array_of_a_variable_is_written_into_not_replaced():
+def test_a_variable_changes_by_assign_alone():
     layer = layers.Dense(2)
     layer.build((None, 3))
     with pytest.raises(AttributeError, match="value"):
         layer.kernel.value = np.zeros((3, 2))
-    layer.kernel.value[:] = 1.0
-    assert np.array_equal(layer.kernel.numpy(), np.ones((3, 2)))
+    with pytest.raises(ValueError, match="read-only"):
+        layer.kernel.value[:] = 1.0
+    layer.kernel.assign(np.ones((3, 2)))
+    assert np.array_equal(layer.kernel.value, np.ones((3, 2)))
 
 
 def _dense(loss):

@@ -174,7 +174,8 @@ PYBIND11_MODULE(_core, m) {
   py::class_<Step>(m, "Step")
       .def(py::init(&make_python_step), py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"))
       .def_readonly("op", &Step::op)
-      .def_readonly("workspace_bytes", &Step::workspace_bytes);
+      .def_readonly("workspace_bytes", &Step::workspace_bytes)
+      .def_readonly("packed_floats", &Step::packed_floats);
 
   py::class_<PyProgram>(m, "Program")
       .def(py::init<const std::vector<PySpec>&, const std::vector<std::pair<int, std::int64_t>>&,

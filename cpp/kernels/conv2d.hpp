@@ -74,11 +74,11 @@ struct ConvForwardTile {
   const GatherConv& conv;
   const ConvPass pass;
   const float* const* x;  // one pointer a pixel
-  float* const* y;
+  const std::int64_t* at;  // where in y each pixel's first column of the panel lies
+  float* y;
   const float* panel;
-  const float* b;  // bias of the panel, for the first pass; else null
+  Ending ending;  // its b begins with the panel's
   bool first, last;
-  Epilogue epilogue;
   std::int64_t cols;
 
   template <int MR, int NV, bool PARTIAL>
@@ -86,9 +86,14 @@ struct ConvForwardTile {
     Tile<MR, NV> tile;
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = !first ? load_cols<NV, PARTIAL>(y[i], v, cols)
-                         : b    ? load_cols<NV, PARTIAL>(b, v, cols)
-                                : vzero();
+        tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
+                         : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
+                                    : vzero();
+    if (first && ending.residual) {
+      for (int i = 0; i < MR; ++i)
+        for (int v = 0; v < NV; ++v)
+          tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
+    }
     for (std::int64_t r = pass.begin; r < pass.end; ++r) {
       const ConvRun& run = conv.runs[r];
       const float* a[MR];
@@ -98,16 +103,19 @@ struct ConvForwardTile {
     }
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v)
-        store_cols<NV, PARTIAL>(y[i], v, last ? apply_epilogue(tile.acc[i][v], epilogue) : tile.acc[i][v], cols);
+        store_cols<NV, PARTIAL>(y + at[i], v, last ? apply_epilogue(tile.acc[i][v], ending.epilogue) : tile.acc[i][v],
+                                cols);
   }
 };
 
-static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const float* b,
-                          Epilogue epilogue, float* y) {
+static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
-  const std::int64_t batches = ceil_div(conv.N, conv.images_per_task);
-  parallel(bands * batches, [&](std::int64_t task, int worker) {
-    const std::int64_t n0 = task / bands * conv.images_per_task, i0 = task % bands * conv.rows_per_task;
+  const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
+  // Ranges of channels outermost: their weights are used by all blocks while they are in the cache.
+  parallel(blocks * ceil_div(conv.out_channels, conv.channels_per_task), [&](std::int64_t task, int worker) {
+    const std::int64_t block_index = task % blocks, first_channel = task / blocks * conv.channels_per_task;
+    const std::int64_t end_channel = min_of(first_channel + conv.channels_per_task, conv.out_channels);
+    const std::int64_t n0 = block_index / bands * conv.images_per_task, i0 = block_index % bands * conv.rows_per_task;
     const std::int64_t images = min_of(conv.images_per_task, conv.N - n0);
     const std::int64_t band = min_of(conv.rows_per_task, conv.grid_h - i0);
     const std::int64_t rows = (band - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
@@ -115,36 +123,35 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     const std::int64_t pixels = images * band * conv.grid_w;
 
     const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
-    float** ys = const_cast<float**>(xs + pixels);
+    std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
     std::int64_t m = 0;
     for (std::int64_t n = 0; n < images; ++n)
       for (std::int64_t i = 0; i < band; ++i)
         for (std::int64_t j = 0; j < conv.grid_w; ++j, ++m) {
           xs[m] = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch +
                   j * conv.col_step * conv.block_c;
-          ys[m] = y + conv.out_channel_first +
+          ys[m] = conv.out_channel_first +
                   (((n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step) * conv.out_w +
                    conv.out_col_first + j * conv.out_col_step) *
                       conv.out_c;
         }
 
-    const float** xt = xs;
-    float* yt[kTileRows];
-    for (std::int64_t p = 0; p < conv.n_passes; ++p) {
-      for (std::int64_t k0 = 0; k0 < conv.out_channels; k0 += kTileCols) {
-        const std::int64_t cols = min_of(kTileCols, conv.out_channels - k0);
+    std::int64_t yt[kTileRows];
+    for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
+      const std::int64_t cols = min_of(kTileCols, end_channel - k0);
+      for (std::int64_t p = 0; p < conv.n_passes; ++p) {
         for (m = 0; m < pixels; m += kTileRows) {
           const std::int64_t tile_rows = min_of(kTileRows, pixels - m);
           for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[m + i] + k0;
           const ConvForwardTile tile{conv,
                                      conv.passes[p],
-                                     xt + m,
+                                     xs + m,
                                      yt,
+                                     y,
                                      packed + k0 * conv.depth,
-                                     b ? b + k0 : nullptr,
+                                     {ending.b ? ending.b + k0 : nullptr, ending.residual, ending.epilogue},
                                      p == 0,
                                      p + 1 == conv.n_passes,
-                                     epilogue,
                                      cols};
           dispatch_tile(tile_rows, cols, tile);
         }

@@ -231,28 +231,31 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
 
 static inline void winograd_transform_output(const GatherConv& conv, const WinogradSplit& split, std::int64_t first,
                                              std::int64_t tiles, std::int64_t k0, std::int64_t filters, const float* m,
-                                             const float* b, Epilogue epilogue, float* y) {
+                                             const Ending& ending, float* y) {
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), point = split.block_tiles * m_pitch;
   for (std::int64_t t = 0; t < tiles; ++t, m += m_pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t rows = min_of(kWinogradTile, conv.grid_h - tile.i);
     const std::int64_t cols = min_of(kWinogradTile, conv.grid_w - tile.j);
-    float* corner = y + ((tile.n * conv.out_h + tile.i) * conv.out_w + tile.j) * conv.out_c + conv.out_channel_first + k0;
+    const std::int64_t corner = ((tile.n * conv.out_h + tile.i) * conv.out_w + tile.j) * conv.out_c + conv.out_channel_first + k0;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
       Vec products[kWinogradPoints], out[16];
       for (int p = 0; p < kWinogradPoints; ++p) products[p] = vload(m + p * point + k);
       winograd_2d<6, 4>(products, out, winograd_output);
-      const Vec bias = b ? load_lanes(full, b + k0 + k, lanes) : vzero();
+      const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
       for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t j = 0; j < cols; ++j)
-          store_lanes(full, corner + (i * conv.out_w + j) * conv.out_c + k,
-                      apply_epilogue(out[i * 4 + j] + bias, epilogue), lanes);
+        for (std::int64_t j = 0; j < cols; ++j) {
+          const std::int64_t at = corner + (i * conv.out_w + j) * conv.out_c + k;
+          Vec sum = out[i * 4 + j] + bias;
+          if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
+          store_lanes(full, y + at, apply_epilogue(sum, ending.epilogue), lanes);
+        }
     });
   }
 }
 
 static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, const float* x, const float* packed,
-                            const float* b, Epilogue epilogue, float* y, float* workspace) {
+                            const Ending& ending, float* y, float* workspace) {
   const std::int64_t block_floats = kWinogradPoints * split.block_tiles * winograd_pitch(conv.channels);
   const bool shared = split.filter_ranges > 1;
   if (shared) {
@@ -278,7 +281,7 @@ static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, 
     for (std::int64_t k0 = begin; k0 < end; k0 += kWinogradFilters) {
       const std::int64_t filters = min_of(kWinogradFilters, end - k0);
       winograd_products(conv, split, tiles, k0, filters, v, packed, m);
-      winograd_transform_output(conv, split, first, tiles, k0, filters, m, b, epilogue, y);
+      winograd_transform_output(conv, split, first, tiles, k0, filters, m, ending, y);
     }
   });
 }

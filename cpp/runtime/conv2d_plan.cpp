@@ -16,6 +16,10 @@ constexpr std::int64_t kTaskFloats = 48 * 1024;
 constexpr std::int64_t kTaskPixels = 96;
 // Enough tasks to keep many cores busy, whatever their number.
 constexpr std::int64_t kWantedTasks = 32;
+// Tasks are cut at whole register tiles of every instruction set: of pixels where they lie in one row, and of channels.
+constexpr std::int64_t kPixelUnit = 24, kChannelUnit = 32;
+// Output channels of a pixel that a task keeps in the cache at most.
+constexpr std::int64_t kTaskChannels = 256;
 
 struct Tap {
   std::int64_t row, col;     // offset of the input pixel it reads
@@ -23,6 +27,28 @@ struct Tap {
 };
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
+
+// Decides what one task computes: rows of pixels, or whole images where those are small, and a range of channels where
+// there would otherwise be too few tasks.
+void cut_tasks(GatherConv& g) {
+  const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * std::min(g.out_channels, kTaskChannels);
+  const std::int64_t fit = std::max<std::int64_t>(1, kTaskFloats / std::max<std::int64_t>(1, row_floats));
+  const std::int64_t spread = std::max(ceil_div(g.grid_h * g.N, kWantedTasks), ceil_div(kTaskPixels, g.grid_w));
+  const std::int64_t rows_wanted = std::max<std::int64_t>(1, std::min(fit, spread));
+  if (rows_wanted < g.grid_h) {
+    g.rows_per_task = ceil_div(g.grid_h, ceil_div(g.grid_h, rows_wanted));  // bands of nearly equal height
+    if (g.grid_w == 1) g.rows_per_task = std::min(round_up(g.rows_per_task, kPixelUnit), g.grid_h);
+    g.images_per_task = 1;
+  } else {
+    g.rows_per_task = g.grid_h;
+    g.images_per_task = std::max<std::int64_t>(1, std::min(rows_wanted / g.grid_h, g.N));
+  }
+  const std::int64_t blocks = ceil_div(g.grid_h, g.rows_per_task) * ceil_div(g.N, g.images_per_task);
+  const std::int64_t ranges = std::min(ceil_div(kWantedTasks, blocks), ceil_div(g.out_channels, kChannelUnit));
+  g.channels_per_task = round_up(ceil_div(g.out_channels, std::max<std::int64_t>(1, ranges)), kChannelUnit);
+}
 
 // Fills what follows from the taps and the pixel grid.
 void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
@@ -74,17 +100,7 @@ void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
   }
   if (plan.passes.empty()) plan.passes.push_back({0, 0});  // no taps: the output is the bias alone
 
-  const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * g.out_channels;
-  const std::int64_t fit = std::max<std::int64_t>(1, kTaskFloats / std::max<std::int64_t>(1, row_floats));
-  const std::int64_t spread = std::max(ceil_div(g.grid_h * g.N, kWantedTasks), ceil_div(kTaskPixels, g.grid_w));
-  const std::int64_t rows_wanted = std::max<std::int64_t>(1, std::min(fit, spread));
-  if (rows_wanted < g.grid_h) {
-    g.rows_per_task = ceil_div(g.grid_h, ceil_div(g.grid_h, rows_wanted));  // bands of nearly equal height
-    g.images_per_task = 1;
-  } else {
-    g.rows_per_task = g.grid_h;
-    g.images_per_task = std::max<std::int64_t>(1, std::min(rows_wanted / g.grid_h, g.N));
-  }
+  cut_tasks(g);
   g.taps = plan.taps.data();
   g.runs = plan.runs.data();
   g.passes = plan.passes.data();
@@ -94,7 +110,22 @@ void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
 
 }  // namespace
 
-GatherPlans plan_conv2d_forward(const Conv2dShape& s) {
+namespace {
+
+// A 1x1 convolution with stride 1 does not care where a row of pixels or an image ends.
+Conv2dShape without_rows(Conv2dShape s) {
+  const bool padded = s.pad_top || s.pad_bottom || s.pad_left || s.pad_right;
+  if (s.R != 1 || s.S != 1 || s.stride_h != 1 || s.stride_w != 1 || padded) return s;
+  s.H = s.P = s.N * s.H * s.W;
+  s.N = s.W = s.Q = 1;
+  return s;
+}
+
+}  // namespace
+
+GatherPlans plan_conv2d_forward(const Conv2dShape& shape) { return plan_conv2d_windows(without_rows(shape)); }
+
+GatherPlans plan_conv2d_windows(const Conv2dShape& s) {
   GatherPlans plans;
   const std::int64_t C = s.C / s.groups, K = s.K / s.groups;
   for (std::int64_t group = 0; group < s.groups; ++group) {
@@ -117,7 +148,8 @@ GatherPlans plan_conv2d_forward(const Conv2dShape& s) {
   return plans;
 }
 
-GatherPlans plan_conv2d_backward_input(const Conv2dShape& s) {
+GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape) {
+  const Conv2dShape s = without_rows(shape);
   // dx[h] sums dy[p] w[r] over h = p*stride + r*dilation - pad. For the rows h = a + stride*i of one residue a, the
   // taps are those r with (a + pad - r*dilation) divisible by the stride, and p = i + (a + pad - r*dilation) / stride.
   GatherPlans plans;

@@ -25,8 +25,9 @@ class GatherPlan {
 
 using GatherPlans = std::vector<GatherPlan>;
 
-// One gather a group.
+// One gather a group. The forward one may see pixels of several rows as one row; `windows` keeps the rows.
 GatherPlans plan_conv2d_forward(const Conv2dShape& shape);
+GatherPlans plan_conv2d_windows(const Conv2dShape& shape);
 // One gather a group and residue of the stride; together they write every pixel of dx.
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
 

@@ -178,8 +178,8 @@ class Optimizer:
         rate = self.learning_rate
         decay = rate * (self.weight_decay or 0.0)
         numbers = self._numbers(rate)
-        self._hyper.value[: 1 + len(numbers)] = [decay, *numbers]
-        self._hyper_undecayed.value[: 1 + len(numbers)] = [0.0, *numbers]
+        self._hyper._value[: 1 + len(numbers)] = [decay, *numbers]
+        self._hyper_undecayed._value[: 1 + len(numbers)] = [0.0, *numbers]
 
     def finish_step(self) -> None:
         """Counts a step that was made."""

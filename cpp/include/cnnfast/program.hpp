@@ -70,6 +70,8 @@ struct Step {
   std::string op;
   std::int64_t workspace_bytes = 0;
   std::function<void(const StepArgs&)> run;
+  // Floats of the weights as the step's kernel wants them, when it packs them itself at each run (see pack_weights).
+  std::int64_t packed_floats = 0;
 };
 
 Step make_step(const OpSpec& spec);  // throws std::invalid_argument for an unknown op

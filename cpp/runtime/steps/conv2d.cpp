@@ -1,29 +1,35 @@
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <stdexcept>
 
 #include "../conv2d_plan.hpp"
 #include "cnnfast/kernels.hpp"
+#include "cnnfast/shapes.hpp"
 #include "epilogue.hpp"
 #include "families.hpp"
 
 namespace cnnfast {
 namespace {
 
-Conv2dShape conv2d_shape(const TensorSpec& x, const std::vector<std::int64_t>& w, const TensorSpec& y,
-                         const Attributes& a) {
+using Dims = std::vector<std::int64_t>;
+
+// The convolution of an x of shape (N,H,W,C) with a w of shape (R,S,C/groups,K).
+Conv2dShape conv2d_shape(const Dims& x, const Dims& w, const Attributes& a) {
   const auto &stride = a.list("strides"), &dilation = a.list("dilation"), &pad = a.list("padding");
   Conv2dShape s{};
-  s.N = x.shape[0], s.H = x.shape[1], s.W = x.shape[2], s.C = x.shape[3];
+  s.N = x[0], s.H = x[1], s.W = x[2], s.C = x[3];
   s.R = w[0], s.S = w[1], s.K = w[3];
-  s.P = y.shape[1], s.Q = y.shape[2];
   s.stride_h = stride[0], s.stride_w = stride[1];
   s.dilation_h = dilation[0], s.dilation_w = dilation[1];
   s.pad_top = pad[0], s.pad_bottom = pad[1], s.pad_left = pad[2], s.pad_right = pad[3];
+  s.P = window_output_size(s.H, s.R, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
+  s.Q = window_output_size(s.W, s.S, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
   s.groups = a.integer("groups", 1);
   return s;
 }
 
-// A gather with its packed weights, by one algorithm or the other.
+// One gather, by one algorithm or the other.
 class Gather {
  public:
   explicit Gather(GatherPlan plan) : plan_(std::move(plan)), winograd_(use_winograd(conv())) {
@@ -31,17 +37,18 @@ class Gather {
     packed_floats_ = winograd_ ? kernels().conv2d_winograd.packed_floats(conv()) : kernels().conv2d.packed_floats(conv());
     workspace_floats_ = winograd_ ? kernels().conv2d_winograd.workspace_floats(conv(), split_) : 0;
   }
-  std::int64_t floats() const { return packed_floats_ + workspace_floats_; }
+  std::int64_t packed_floats() const { return packed_floats_; }
+  std::int64_t workspace_floats() const { return workspace_floats_; }
 
-  void run(const float* x, const float* w, const float* b, Epilogue epilogue, float* y, float* scratch) const {
-    if (b) b += conv().out_channel_first;
-    if (winograd_) {
-      kernels().conv2d_winograd.pack(conv(), w, scratch);
-      kernels().conv2d_winograd.gather(conv(), split_, x, scratch, b, epilogue, y, scratch + packed_floats_);
-    } else {
-      kernels().conv2d.pack(conv(), w, scratch);
-      kernels().conv2d.gather(conv(), x, scratch, b, epilogue, y);
-    }
+  void pack(const float* w, float* packed) const {
+    winograd_ ? kernels().conv2d_winograd.pack(conv(), w, packed) : kernels().conv2d.pack(conv(), w, packed);
+  }
+  void run(const float* x, const float* packed, Ending ending, float* y, float* workspace) const {
+    if (ending.b) ending.b += conv().out_channel_first;
+    if (winograd_)
+      kernels().conv2d_winograd.gather(conv(), split_, x, packed, ending, y, workspace);
+    else
+      kernels().conv2d.gather(conv(), x, packed, ending, y);
   }
 
  private:
@@ -52,36 +59,103 @@ class Gather {
   std::int64_t packed_floats_ = 0, workspace_floats_ = 0;
 };
 
-// Runs every gather, one after the other in the same scratch.
-Step gather_step(GatherPlans plans, const OpSpec& spec) {
-  auto gathers = std::make_shared<std::vector<Gather>>();
-  std::int64_t floats = 0;
-  for (GatherPlan& plan : plans) {
-    gathers->emplace_back(std::move(plan));
-    floats = std::max(floats, gathers->back().floats());
+// All gathers of an op: they run one after the other, their packed weights lie one after the other.
+class Gathers {
+ public:
+  explicit Gathers(GatherPlans plans) {
+    for (GatherPlan& plan : plans) {
+      gathers_.emplace_back(std::move(plan));
+      packed_floats_ += gathers_.back().packed_floats();
+      workspace_floats_ = std::max(workspace_floats_, gathers_.back().workspace_floats());
+    }
   }
-  return {"", floats * 4, [gathers, epilogue = epilogue_of(spec.attributes), biased = spec.has_in(2)](const StepArgs& a) {
-            for (const Gather& gather : *gathers)
-              gather.run(a.input(0), a.input(1), biased ? a.input(2) : nullptr, epilogue, a.output(0), a.scratch());
-          }};
+  std::int64_t packed_floats() const { return packed_floats_; }
+  std::int64_t workspace_floats() const { return workspace_floats_; }
+
+  void pack(const float* w, float* packed) const {
+    for (const Gather& gather : gathers_) {
+      gather.pack(w, packed);
+      packed += gather.packed_floats();
+    }
+  }
+  void run(const float* x, const float* packed, const Ending& ending, float* y, float* workspace) const {
+    for (const Gather& gather : gathers_) {
+      gather.run(x, packed, ending, y, workspace);
+      packed += gather.packed_floats();
+    }
+  }
+
+ private:
+  std::vector<Gather> gathers_;
+  std::int64_t packed_floats_ = 0, workspace_floats_ = 0;
+};
+
+// The gathers of an op whose first input has shape x and whose weights have shape w.
+using Planner = GatherPlans (*)(const Dims& x, const Dims& w, const Attributes& a);
+
+GatherPlans plan_forward(const Dims& x, const Dims& w, const Attributes& a) {
+  return plan_conv2d_forward(conv2d_shape(x, w, a));
+}
+GatherPlans plan_backward_input(const Dims& dy, const Dims& w, const Attributes& a) {
+  const Dims& size = a.list("size");
+  return plan_conv2d_backward_input(conv2d_shape({dy[0], size[0], size[1], w[2] * a.integer("groups", 1)}, w, a));
+}
+// A dense layer is a 1x1 convolution: x (..., C), w (C, K).
+GatherPlans plan_dense(const Dims& x, const Dims& w, const Attributes&) {
+  Conv2dShape s{};
+  s.N = s.W = s.Q = s.R = s.S = s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = s.groups = 1;
+  s.H = s.P = TensorSpec{Dtype::float32, x}.count() / w[0];
+  s.C = w[0], s.K = w[1];
+  return plan_conv2d_forward(s);
 }
 
-// x, w, b or missing -> y
-Step conv2d(const OpSpec& spec) {
-  return gather_step(plan_conv2d_forward(conv2d_shape(spec.in[0], spec.in[1].shape, spec.out[0], spec.attributes)),
-                     spec);
+// Weights as their op wants them, so that it need not pack them at each run: attributes are those of the op, its name
+// as "op" and the shape of its first input as "input_shape". w -> packed
+Step pack_weights(const OpSpec& spec) {
+  static const std::map<std::string, Planner> planners = {
+      {"conv2d", plan_forward}, {"conv2d_backward_input", plan_backward_input}, {"dense", plan_dense}};
+  const auto planner = planners.find(spec.attributes.text("op"));
+  if (planner == planners.end()) throw std::invalid_argument("pack_weights: no weights of " + spec.attributes.text("op"));
+  const auto gathers = std::make_shared<Gathers>(
+      planner->second(spec.attributes.list("input_shape"), spec.in.at(0).shape, spec.attributes));
+  if (spec.out.at(0).count() != gathers->packed_floats())
+    throw std::invalid_argument("pack_weights: the output must have " + std::to_string(gathers->packed_floats()) +
+                                " floats");
+  return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }};
 }
+
+// x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed.
+Step gather_step(const OpSpec& spec, Planner plan) {
+  const bool packed = spec.attributes.has("kernel_shape");
+  const Dims& w = packed ? spec.attributes.list("kernel_shape") : spec.in.at(1).shape;
+  const auto gathers = std::make_shared<Gathers>(plan(spec.in.at(0).shape, w, spec.attributes));
+  if (packed && spec.in.at(1).count() != gathers->packed_floats())
+    throw std::invalid_argument(spec.op + ": packed weights must have " + std::to_string(gathers->packed_floats()) +
+                                " floats");
+  const std::int64_t own_floats = packed ? 0 : gathers->packed_floats();
+  const Epilogue epilogue = epilogue_of(spec.attributes);
+  return {"", (own_floats + gathers->workspace_floats()) * 4,
+          [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
+            const float* weights = a.input(1);
+            if (!packed) {
+              gathers->pack(a.input(1), a.scratch());
+              weights = a.scratch();
+            }
+            gathers->run(a.input(0), weights, {biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue},
+                         a.output(0), a.scratch() + own_floats);
+          },
+          gathers->packed_floats()};
+}
+
+Step conv2d(const OpSpec& spec) { return gather_step(spec, plan_forward); }
 
 // dy, w, b or missing -> dx; also the forward pass of a transposed convolution, which is why it takes a bias
-Step conv2d_backward_input(const OpSpec& spec) {
-  return gather_step(
-      plan_conv2d_backward_input(conv2d_shape(spec.out[0], spec.in[1].shape, spec.in[0], spec.attributes)), spec);
-}
+Step conv2d_backward_input(const OpSpec& spec) { return gather_step(spec, plan_backward_input); }
 
 // dy, x -> dw
 Step conv2d_backward_weight(const OpSpec& spec) {
-  const Conv2dShape shape = conv2d_shape(spec.in[1], spec.out[0].shape, spec.in[0], spec.attributes);
-  auto plans = std::make_shared<GatherPlans>(plan_conv2d_forward(shape));
+  const Conv2dShape shape = conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes);
+  auto plans = std::make_shared<GatherPlans>(plan_conv2d_windows(shape));
   const GatherConv& first = plans->front().conv;
   const bool winograd = use_winograd(first);
   const WeightSplit direct_split = split_conv2d_backward_weight(first);
@@ -102,8 +176,14 @@ Step conv2d_backward_weight(const OpSpec& spec) {
 
 }  // namespace
 
+Step packed_dense(const OpSpec& spec) { return gather_step(spec, plan_dense); }
+std::int64_t packed_dense_floats(const OpSpec& spec) {
+  return Gathers(plan_dense(spec.in[0].shape, spec.in[1].shape, spec.attributes)).packed_floats();
+}
+
 void add_conv2d_steps(StepRegistry& registry) {
   registry["conv2d"] = conv2d;
+  registry["pack_weights"] = pack_weights;
   registry["conv2d_backward_input"] = conv2d_backward_input;
   registry["conv2d_backward_weight"] = conv2d_backward_weight;
 }

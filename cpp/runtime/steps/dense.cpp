@@ -5,15 +5,16 @@
 namespace cnnfast {
 namespace {
 
-// x (..., in), w (in, out), b (out) or missing -> y (..., out)
+// x (..., in), w (in, out), b (out) or missing -> y (..., out). With the attribute "kernel_shape", w comes packed.
 Step dense(const OpSpec& spec) {
+  if (spec.attributes.has("kernel_shape")) return packed_dense(spec);
   const std::int64_t in = spec.in[1].shape[0], out = spec.in[1].shape[1];
   const MatmulShape shape{spec.in[0].count() / in, out, in};
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"", 0, [=](const StepArgs& a) {
             kernels().matmul.multiply(shape, {a.input(0), in, 1}, {a.input(1), out, 1}, a.input(2), epilogue,
                                       a.output(0));
-          }};
+          }, packed_dense_floats(spec)};
 }
 
 // dy (..., out), w (in, out) -> dx (..., in)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from cnnfast.graph.values import Graph, Node, Value
+from cnnfast.graph.constants import fold_batch_norms
+from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.ops.core import OPS, Op
 
 
 def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     """Removes what nobody uses, then fuses. `keep` are the values that must still be computed."""
     remove_unused(graph, keep)
+    _absorb_padding(graph, keep)
+    fold_batch_norms(graph, keep)
+    _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
 
@@ -30,15 +33,64 @@ def remove_unused(graph: Graph, keep: Sequence[Value]) -> None:
     graph.nodes = kept[::-1]
 
 
-def _uses(graph: Graph, keep: Sequence[Value]) -> Counter[int]:
-    counts = Counter(id(v) for node in graph.nodes for v in node.inputs if v is not None)
-    counts.update(id(v) for v in keep)
-    return counts
+# Convolutions by the input that may be read with more zeros around it, and those whose output may be cut.
+_PADDED_INPUT = {"conv2d": 0, "depthwise_conv2d": 0, "conv2d_backward_weight": 1, "depthwise_conv2d_backward_weight": 1}
+_CUT_OUTPUT = frozenset({"conv2d_backward_input", "depthwise_conv2d_backward_input"})
+
+
+def _absorb_padding(graph: Graph, keep: Sequence[Value]) -> None:
+    """Zeros around a convolution's input become its padding, and its gradient is not computed where they were."""
+    uses = graph.uses(keep)
+    for node in graph.nodes[:]:
+        place = _PADDED_INPUT.get(node.op.name)
+        if place is not None:
+            pad = given(node, place).node
+            if pad is not None and pad.op.name == "zero_pad2d":
+                node.inputs[place] = pad.inputs[0]
+                node.attributes = {**node.attributes, "padding": _sum(node.attributes["padding"], pad)}
+        elif node.op.name == "crop2d":
+            x = given(node, 0)
+            maker = x.node
+            if maker is not None and maker.op.name in _CUT_OUTPUT and uses[id(x)] == 1:
+                size = list(node.outputs[0].spec.known_shape[1:3])
+                maker.attributes = {
+                    **maker.attributes,
+                    "padding": _sum(maker.attributes["padding"], node),
+                    "size": size,
+                }
+                maker.take_over(node)
+                graph.nodes.remove(node)
+    remove_unused(graph, keep)
+
+
+def _sum(padding: Sequence[int], sides: Node) -> list[int]:
+    return [a + b for a, b in zip(padding, sides.attributes["padding"], strict=True)]
+
+
+def _fuse_residuals(graph: Graph, keep: Sequence[Value]) -> None:
+    """A sum of a convolution, read by nobody else, and a value made before it is added as the convolution is stored."""
+    uses = graph.uses(keep)
+    position = {id(n): i for i, n in enumerate(graph.nodes)}
+    made = lambda v: -1 if v.node is None else position[id(v.node)]  # noqa: E731
+    dropped: set[int] = set()
+    for node in graph.nodes:
+        if node.op.name != "add":
+            continue
+        earlier, later = sorted((given(node, 0), given(node, 1)), key=made)
+        maker = later.node
+        if maker is None or maker.op.name != "conv2d" or len(maker.inputs) > 3 or "epilogue" in maker.attributes:
+            continue
+        if uses[id(later)] != 1 or earlier.spec != later.spec:
+            continue
+        maker.inputs.append(earlier)
+        maker.take_over(node)
+        dropped.add(id(node))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
 
 
 def _fuse_epilogues(graph: Graph, keep: Sequence[Value]) -> None:
     """An activation right after a convolution, read by nobody else before it, becomes the convolution's epilogue."""
-    uses = _uses(graph, keep)
+    uses = graph.uses(keep)
     dropped: set[int] = set()
     for node in graph.nodes:
         if node.op.name not in ("relu", "relu6"):
@@ -49,9 +101,7 @@ def _fuse_epilogues(graph: Graph, keep: Sequence[Value]) -> None:
             continue
         if node.op.name in maker.op.epilogues and "epilogue" not in maker.attributes:
             maker.attributes["epilogue"] = node.op.name
-            y = node.outputs[0]
-            y.node, y.index = maker, 0
-            maker.outputs[0] = y
+            maker.take_over(node)
             dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
 

@@ -81,7 +81,7 @@ def _share(graph: Graph, keep: Sequence[Value]) -> dict[int, Value]:
         last_use[id(find(v))] = len(graph.nodes)
     for i, node in enumerate(graph.nodes):
         place = op_of(node).inplace
-        x = None if place is None else node.inputs[place]
+        x = None if place is None or place >= len(node.inputs) else node.inputs[place]
         if x is None:
             continue
         target, y = find(x), node.outputs[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnnfast.graph.constants import constants_first, known, pack_weights, step_of
 from cnnfast.graph.fuse import fuse
 from cnnfast.graph.plan import op_of, plan
 from cnnfast.graph.values import Graph, Node, Value
@@ -37,13 +38,22 @@ class Program:
         fuse(graph, keep)
         # Updates last: until then every reader of a variable sees the old value, and a bad loss can stop them all.
         graph.nodes.sort(key=lambda n: bool(op_of(n).updates))
+        pack_weights(graph)
+        constants = graph.nodes[: constants_first(graph)]
+        self._weights = [v.variable for n in constants for v in n.inputs if v is not None and v.variable is not None]
+        self._updated = [v.variable for n in graph.nodes for i in op_of(n).updates if (v := n.inputs[i]) and v.variable]
+        self._seen: list[int] | None = None  # the weights' `changes` when the constants were computed
+        # Computed once and read at every run.
+        made = {id(v) for n in constants for v in n.outputs}
+        keep += [v for n in graph.nodes[len(constants) :] for v in n.inputs if v is not None and id(v) in made]
+        self._constants = sum(not op_of(n).alias for n in constants)
         self.is_random = any(op_of(n).random for n in graph.nodes)
         self._feeds = list(feeds)
         self._fetches = list(fetches)
         self._build(graph, keep, guard, pause_at)
 
     def _build(self, graph: Graph, keep: Sequence[Value], guard: Value | None, pause_at: Sequence[Value]) -> None:
-        steps = [None if op_of(n).alias else _step(n) for n in graph.nodes]
+        steps = [None if op_of(n).alias else step_of(n) for n in graph.nodes]
         memory = plan(graph, steps, keep)
         numbers: dict[int, int] = {}
         specs: list[tuple[str, list[int]]] = []
@@ -54,11 +64,11 @@ class Program:
             owner = memory.root.get(id(v), v)
             if id(owner) not in numbers:
                 i = numbers[id(owner)] = len(specs)
-                specs.append(_known(owner))
+                specs.append(known(owner))
                 if id(owner) in memory.offsets:
                     arena.append((i, memory.offsets[id(owner)]))
                 elif owner.variable is not None:
-                    fixed.append((i, owner.variable.value))
+                    fixed.append((i, owner.variable._value))
                 elif owner.constant is not None:
                     fixed.append((i, owner.constant))
             return numbers[id(owner)]
@@ -100,7 +110,8 @@ class Program:
         Returns:
             Whether the guard let all steps run, and the fetched arrays.
         """
-        begin = self._pause if half == 1 else 0
+        seen = [v.changes for v in self._weights]
+        begin = self._pause if half == 1 else self._constants if seen == self._seen else 0
         end = self._pause if half == 0 else self._engine.step_count
         which = range(len(self._fetches)) if fetch is None else fetch
         finished, results = self._engine.run(
@@ -112,6 +123,9 @@ class Program:
             self._guard,
             self._guard_step,
         )
+        self._seen = seen
+        for v in self._updated:
+            v.changes += 1
         return finished, [r.reshape(self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
 
     def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:
@@ -124,11 +138,6 @@ class Program:
         return self._engine.step_seconds()
 
 
-def _step(node: Node) -> engine.Step:
-    inputs = [None if v is None else _known(v) for v in node.inputs]
-    return engine.Step(node.op.name, inputs, [_known(v) for v in node.outputs], node.attributes)
-
-
 def _step_of(v: Value, position: dict[int, int]) -> int:
     """The step that makes a value; an alias is made with what it is an alias of, a feed before the first."""
     while id(v) not in position:
@@ -137,7 +146,3 @@ def _step_of(v: Value, position: dict[int, int]) -> int:
             return -1
         v = source
     return position[id(v)]
-
-
-def _known(v: Value) -> tuple[str, list[int]]:
-    return v.dtype, list(v.spec.known_shape)

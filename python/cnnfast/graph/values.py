@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -49,39 +50,43 @@ class Variable:
         [1.0, 2.0, 3.0]
     """
 
-    __slots__ = ("_value", "name", "trainable")
+    __slots__ = ("_value", "changes", "name", "trainable")
 
     def __init__(self, value: Any, name: str = "variable", trainable: bool = True, dtype: str = "float32"):
         self._value: np.ndarray = np.array(value, dtype=dtype, order="C")
         self.name = name
         self.trainable = trainable
+        self.changes = 0  # what was computed from the value holds as long as this stays the same
 
     @property
     def value(self) -> np.ndarray:
-        """The array itself: what is written into it counts at once. `assign` sets all of it."""
-        return self._value
+        """The array itself, read-only; it shows every change. `assign` makes one."""
+        view = self._value.view()
+        view.flags.writeable = False
+        return view
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.value.shape
+        return self._value.shape
 
     @property
     def spec(self) -> Spec:
-        return Spec(self.value.shape, self.value.dtype.name)
+        return Spec(self._value.shape, self._value.dtype.name)
 
     def assign(self, value: Any) -> None:
         """Copies `value` in. ValueError if its shape is another."""
         value = np.asarray(value)
         if value.shape != self.shape:
             raise ValueError(f"{self.name}: expected shape {self.shape}, got {value.shape}")
-        np.copyto(self.value, value, casting="unsafe")
+        np.copyto(self._value, value, casting="unsafe")
+        self.changes += 1
 
     def numpy(self) -> np.ndarray:
         """A copy of the current value."""
-        return self.value.copy()
+        return self._value.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.value, dtype=dtype)
+        return np.array(self._value, dtype=dtype)
 
     def __repr__(self) -> str:
         return f"<Variable {self.name} shape={self.shape} trainable={self.trainable}>"
@@ -142,6 +147,12 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     outputs: list[Value] = field(default_factory=list)
 
+    def take_over(self, later: Node) -> None:
+        """Computes from now on what `later` computed from this node's first output."""
+        y = later.outputs[0]
+        y.node, y.index = self, 0
+        self.outputs[0] = y
+
 
 def given(node: Node, i: int) -> Value:
     """Input i of a node, which must be there."""
@@ -178,6 +189,12 @@ class Graph:
         return Value(
             Spec(array.shape, array.dtype.name), graph=self, constant=np.require(array, requirements=["C", "A"])
         )
+
+    def uses(self, keep: Sequence[Value]) -> Counter[int]:
+        """How often each value is read, by its id; `keep` are read once more, after the last node."""
+        counts = Counter(id(v) for node in self.nodes for v in node.inputs if v is not None)
+        counts.update(id(v) for v in keep)
+        return counts
 
     def next_salt(self) -> int:
         """A number for each random op of the graph, the same whenever the same graph is built."""

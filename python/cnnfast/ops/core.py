@@ -38,6 +38,7 @@ class Op:
         random: the op needs a number of its own in each graph (attribute "salt").
         integer_inputs: inputs that are int32, such as labels.
         droppable: outputs at the end that nobody reads need not be computed.
+        packs: the second input are weights that the kernel wants packed (see `pack_weights`).
         own_types: the shape rule says which types each input may have; without it all must be float32.
     """
 
@@ -52,6 +53,7 @@ class Op:
     random: bool = False
     integer_inputs: tuple[int, ...] = ()
     droppable: bool = False
+    packs: bool = False
     own_types: bool = False
 
     def __post_init__(self) -> None:
@@ -138,7 +140,7 @@ def _as_value(op: Op, position: int, x: Tensor | None, graph: Graph | None) -> V
 
 def _as_array(op: Op, position: int, x: Any) -> np.ndarray:
     if isinstance(x, Variable):
-        return x.value  # the variable's own memory: an op may update it
+        return x._value  # the variable's own memory: an op may update it
     if position in op.integer_inputs:
         return as_int32(op.name, f"input {position}", x)
     if isinstance(x, np.ndarray) and x.dtype in (np.uint8, np.int32):
@@ -159,6 +161,9 @@ def _run_now(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes, se
         return [first.reshape(out_specs[0].known_shape)]
     outputs = [np.empty(s.known_shape, s.dtype) for s in out_specs]
     engine.run_step(op.name, arrays, outputs, attributes, seed)
+    for i in op.updates:
+        if isinstance(inputs[i], Variable):
+            inputs[i].changes += 1
     return outputs
 
 

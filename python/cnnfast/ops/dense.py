@@ -53,7 +53,7 @@ def _bias_backward_infer(specs: list[Spec | None], _: Attributes) -> list[Spec]:
     return [Spec((dy.shape[-1],))]
 
 
-DENSE = Op("dense", _dense_infer, _dense_gradient, epilogues=frozenset({"relu", "relu6"}))
+DENSE = Op("dense", _dense_infer, _dense_gradient, epilogues=frozenset({"relu", "relu6"}), packs=True)
 DENSE_BACKWARD_INPUT = Op("dense_backward_input", _backward_input_infer)
 DENSE_BACKWARD_WEIGHT = Op("dense_backward_weight", _backward_weight_infer)
 BIAS_BACKWARD = Op("bias_backward", _bias_backward_infer)

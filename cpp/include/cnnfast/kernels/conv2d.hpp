@@ -41,8 +41,9 @@ struct GatherConv {
   std::int64_t n_passes;
   const std::int64_t* row_offset;  // for each weight row, where in the block its input float lies
   std::int64_t weight_in_step, weight_out_step;  // steps in w between input and between output channels
-  // Work: a task is rows_per_task rows of one image or, when that is all of them, images_per_task images.
-  std::int64_t rows_per_task, images_per_task;
+  // Work: a task is rows_per_task rows of one image or, when that is all of them, images_per_task images, and
+  // channels_per_task output channels, a multiple of 32.
+  std::int64_t rows_per_task, images_per_task, channels_per_task;
 };
 
 // How a weight gradient is cut: images into slices with a partial sum each, weight rows into row_splits; within a task,
@@ -54,9 +55,7 @@ struct WeightSplit {
 struct Conv2dKernels {
   std::int64_t (*packed_floats)(const GatherConv& conv);
   void (*pack)(const GatherConv& conv, const float* w, float* packed);
-  // y = epilogue(conv(x, w) + b); b may be null.
-  void (*gather)(const GatherConv& conv, const float* x, const float* packed, const float* b, Epilogue epilogue,
-                 float* y);
+  void (*gather)(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y);
   // dw[row, k] for the forward gather `conv`; dw has row pitch dw_pitch. The partial sums of split.slices > 1 meet in
   // workspace, of slices * depth * out_channels floats.
   void (*backward_weight)(const GatherConv& conv, const WeightSplit& split, const float* x, const float* dy, float* dw,

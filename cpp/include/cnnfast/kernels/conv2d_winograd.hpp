@@ -28,9 +28,8 @@ struct Conv2dWinogradKernels {
   std::int64_t (*packed_floats)(const GatherConv& conv);
   void (*pack)(const GatherConv& conv, const float* w, float* packed);
   std::int64_t (*workspace_floats)(const GatherConv& conv, const WinogradSplit& split);
-  // y = epilogue(conv(x, w) + b); b may be null.
   void (*gather)(const GatherConv& conv, const WinogradSplit& split, const float* x, const float* packed,
-                 const float* b, Epilogue epilogue, float* y, float* workspace);
+                 const Ending& ending, float* y, float* workspace);
   // dw[row, k] as in Conv2dKernels; with several slices their sums meet in workspace, of slices * depth * out_channels
   // floats.
   void (*backward_weight)(const GatherConv& conv, const WinogradWeightSplit& split, const float* x, const float* dy,

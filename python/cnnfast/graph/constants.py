@@ -1,0 +1,112 @@
+"""Work that depends on weights alone: where no step changes them it is done once, not at each run.
+
+Training graphs are left as they are: their weights change all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnfast.graph.values import Graph, Node, Value, given
+from cnnfast.ops import engine
+from cnnfast.ops.core import OPS, Op, apply
+from cnnfast.ops.shape import reshape
+
+_FOLDING = frozenset({"conv2d", "depthwise_conv2d", "dense"})
+
+
+def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
+    """Moves the scale and shift of a batch normalization in inference into the weights before it.
+
+    gamma (w * x + b - mean) / sigma + beta = (gamma / sigma w) * x + (gamma (b - mean) / sigma + beta)
+    (Jacob et al., "Quantization and training of neural networks", 2018, section 3.2).
+    """
+    if _changes_weights(graph):
+        return
+    uses = graph.uses(keep)
+    dropped: set[int] = set()
+    for node in graph.nodes[:]:
+        if node.op.name != "batch_norm_inference":
+            continue
+        x, gamma, beta, mean, variance = node.inputs
+        assert x is not None and mean is not None and variance is not None
+        maker = x.node
+        if maker is None or maker.op.name not in _FOLDING or uses[id(x)] != 1 or "epilogue" in maker.attributes:
+            continue
+        operands = [*maker.inputs[1:], gamma, beta, mean, variance]
+        if not all(v is None or _is_given(v) for v in operands):
+            continue
+        w, b = given(maker, 1), maker.inputs[2]
+        channels = mean.spec.known_shape
+        flat = reshape(w, (-1, *channels))
+        scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], node.attributes)
+        row = graph.constant(np.zeros((1, *channels), np.float32)) if b is None else reshape(b, (1, *channels))
+        shifted = apply(OPS["batch_norm_inference"], [row, gamma, beta, mean, variance], node.attributes)
+        maker.inputs[1:3] = [reshape(scaled, w.spec.known_shape), reshape(shifted, channels)]
+        maker.take_over(node)
+        dropped.add(id(node))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+def pack_weights(graph: Graph) -> None:
+    """Gives ops their weights as their kernels want them, where these do not change from run to run."""
+    if _changes_weights(graph):
+        return
+    constant = _constant_values(graph)
+    for node in graph.nodes[:]:
+        if not isinstance(node.op, Op) or not node.op.packs or id(w := given(node, 1)) not in constant:
+            continue
+        floats = step_of(node).packed_floats
+        x = given(node, 0)
+        attributes = {k: v for k, v in node.attributes.items() if k != "epilogue"}
+        attributes |= {"op": node.op.name, "input_shape": list(x.spec.known_shape), "floats": floats}
+        node.inputs[1] = apply(OPS["pack_weights"], [w], attributes)
+        node.attributes = {**node.attributes, "kernel_shape": list(w.spec.known_shape)}
+
+
+def constants_first(graph: Graph) -> int:
+    """Sorts the nodes that depend on weights alone to the front; returns how many they are."""
+    if _changes_weights(graph):
+        return 0
+    constant = _constant_values(graph)
+
+    def is_constant(node: Node) -> bool:
+        return all(id(v) in constant for v in node.outputs)
+
+    graph.nodes.sort(key=lambda n: not is_constant(n))
+    return sum(is_constant(n) for n in graph.nodes)
+
+
+def step_of(node: Node) -> engine.Step:
+    """The engine's step for a node."""
+    inputs = [None if v is None else known(v) for v in node.inputs]
+    return engine.Step(node.op.name, inputs, [known(v) for v in node.outputs], node.attributes)
+
+
+def known(v: Value) -> tuple[str, list[int]]:
+    """A value's type and shape, as the engine takes them."""
+    return v.dtype, list(v.spec.known_shape)
+
+
+def _changes_weights(graph: Graph) -> bool:
+    return graph.training or any(isinstance(n.op, Op) and n.op.updates for n in graph.nodes)
+
+
+def _is_given(v: Value) -> bool:
+    return v.variable is not None or v.constant is not None
+
+
+def _constant_values(graph: Graph) -> set[int]:
+    """Values computed from variables and constants alone. New nodes may stand after those that read them."""
+    found: set[int] = set()
+    before = -1
+    while before != len(found):
+        before = len(found)
+        for node in graph.nodes:
+            if isinstance(node.op, Op) and not node.op.random:
+                inputs = [v for v in node.inputs if v is not None]
+                if all(_is_given(v) or id(v) in found for v in inputs):
+                    found.update(id(v) for v in [*inputs, *node.outputs])
+    return found
