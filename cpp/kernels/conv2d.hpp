@@ -4,6 +4,7 @@
 
 #include "cnnfast/kernels/conv2d.hpp"
 #include "parallel.hpp"
+#include "stream.hpp"
 #include "tile.hpp"
 
 namespace cnnfast {
@@ -79,6 +80,7 @@ struct ConvForwardTile {
   const float* panel;
   Ending ending;  // its b begins with the panel's
   bool first, last;
+  bool stream;  // see stream.hpp
   std::int64_t cols;
 
   template <int MR, int NV, bool PARTIAL>
@@ -101,14 +103,22 @@ struct ConvForwardTile {
       // The panel is padded to full vectors: whole loads, whatever `cols`.
       tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
     }
+    if (last) {
+      for (int i = 0; i < MR; ++i)
+        for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], ending.epilogue);
+    }
     for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v)
-        store_cols<NV, PARTIAL>(y + at[i], v, last ? apply_epilogue(tile.acc[i][v], ending.epilogue) : tile.acc[i][v],
-                                cols);
+      for (int v = 0; v < NV; ++v) {
+        if (!PARTIAL && stream)
+          vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
+        else
+          store_cols<NV, PARTIAL>(y + at[i], v, tile.acc[i][v], cols);
+      }
   }
 };
 
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
+  const bool stream = streams(y, conv.N * conv.out_h * conv.out_w * conv.out_c, conv.out_c) && conv.out_channel_first % 16 == 0;
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
   const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
   // Ranges of channels outermost: their weights are used by all blocks while they are in the cache.
@@ -152,6 +162,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                                      {ending.b ? ending.b + k0 : nullptr, ending.residual, ending.epilogue},
                                      p == 0,
                                      p + 1 == conv.n_passes,
+                                     stream && p + 1 == conv.n_passes,
                                      cols};
           dispatch_tile(tile_rows, cols, tile);
         }

@@ -6,6 +6,7 @@
 #include "cnnfast/kernels/conv2d_depthwise.hpp"
 #include "elementwise.hpp"
 #include "parallel.hpp"
+#include "stream.hpp"
 #include "tile.hpp"
 
 namespace cnnfast {
@@ -56,6 +57,7 @@ struct DepthwiseTile {
   const float* b;
   Epilogue epilogue;
   float* y;
+  bool stream;
   std::int64_t channels;
 
   template <int MR, int NV, bool PARTIAL>
@@ -78,14 +80,20 @@ struct DepthwiseTile {
       }
     }
     for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v)
-        store_cols<NV, PARTIAL>(y + i * y_step, v, apply_epilogue(tile.acc[i][v], epilogue), channels);
+      for (int v = 0; v < NV; ++v) {
+        const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
+        if (!PARTIAL && stream)
+          vstream(y + i * y_step + v * Vec::width, a);
+        else
+          store_cols<NV, PARTIAL>(y + i * y_step, v, a, channels);
+      }
   }
 };
 
 // Row i of the grid; y is its first pixel, y_step floats before the next.
 static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* w,
-                                 const float* b, Epilogue epilogue, float* y, std::int64_t y_step) {
+                                 const float* b, Epilogue epilogue, float* y, bool stream,
+                                 std::int64_t y_step) {
   const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
   const Range row_taps = depthwise_taps(rows, i);
   const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
@@ -114,6 +122,7 @@ static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, s
                                b ? b + k : nullptr,
                                epilogue,
                                y + j * y_step + k,
+                               stream,
                                channels};
       dispatch_tile(count, channels, tile);
     }
@@ -146,6 +155,7 @@ static inline void depthwise_bands(const DepthwiseGather& conv, const float* x, 
 static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x, const float* w, const float* b,
                                     Epilogue epilogue, float* y) {
   const std::int64_t all_rows = conv.N * conv.rows.grid, channels = conv.K / conv.fold;
+  const bool stream = streams(y, conv.N * conv.rows.out * conv.cols.out * channels, channels);
   parallel(ceil_div(all_rows, conv.rows_per_task), [&](std::int64_t task, int worker) {
     const std::int64_t begin = task * conv.rows_per_task, end = min_of(begin + conv.rows_per_task, all_rows);
     depthwise_bands(conv, x, begin, end, worker, [&](std::int64_t n, std::int64_t i0, std::int64_t i1, DepthwiseRows in) {
@@ -154,11 +164,11 @@ static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x,
         float* to = y + (row * conv.cols.out + conv.cols.out_first) * channels;
         const std::int64_t to_step = conv.cols.out_step * channels;
         if (conv.fold == 1) {
-          depthwise_row(conv, in, i, w, b, epilogue, to, to_step);
+          depthwise_row(conv, in, i, w, b, epilogue, to, stream, to_step);
           continue;
         }
         float* unfolded = worker_scratch(worker, 1, conv.cols.grid * conv.K);
-        depthwise_row(conv, in, i, w, b, epilogue, unfolded, conv.K);
+        depthwise_row(conv, in, i, w, b, epilogue, unfolded, false, conv.K);
         for (std::int64_t j = 0; j < conv.cols.grid; ++j)
           depthwise_fold(channels, conv.fold, unfolded + j * conv.K, to + j * to_step);
       }

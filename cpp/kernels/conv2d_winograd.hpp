@@ -9,6 +9,7 @@
 #include "conv2d.hpp"
 #include "lanes.hpp"
 #include "parallel.hpp"
+#include "stream.hpp"
 #include "tile.hpp"
 
 namespace cnnfast {
@@ -233,6 +234,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
                                              std::int64_t tiles, std::int64_t k0, std::int64_t filters, const float* m,
                                              const Ending& ending, float* y) {
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), point = split.block_tiles * m_pitch;
+  const bool stream = streams(y, conv.N * conv.out_h * conv.out_w * conv.out_c, conv.out_c) && conv.out_channel_first % 16 == 0;
   for (std::int64_t t = 0; t < tiles; ++t, m += m_pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t rows = min_of(kWinogradTile, conv.grid_h - tile.i);
@@ -248,7 +250,8 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
           const std::int64_t at = corner + (i * conv.out_w + j) * conv.out_c + k;
           Vec sum = out[i * 4 + j] + bias;
           if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
-          store_lanes(full, y + at, apply_epilogue(sum, ending.epilogue), lanes);
+          sum = apply_epilogue(sum, ending.epilogue);
+          full && stream ? vstream(y + at, sum) : store_lanes(full, y + at, sum, lanes);
         }
     });
   }

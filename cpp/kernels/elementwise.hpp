@@ -1,6 +1,7 @@
 // Walks long arrays: fixed blocks as tasks, whole vectors inside, one partial vector at the end.
 #pragma once
 #include "parallel.hpp"
+#include "stream.hpp"
 
 namespace cnnfast {
 namespace CNNFAST_ISA {
@@ -35,14 +36,18 @@ static inline void for_each_vector(std::int64_t n, const F& f) {
 // y[i] = f(x[i]), and the same with two inputs; y may be one of them.
 template <class F>
 static inline void map_vectors(std::int64_t n, const float* x, float* y, const F& f) {
+  const bool stream = x != y && streams(y, n, 16);
   for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
-    vstore_lanes(y + i, f(vload_lanes(x + i, lanes)), lanes);
+    const Vec v = f(vload_lanes(x + i, lanes));
+    lanes == Vec::width ? store_result(stream, y + i, v) : vstore_first(y + i, v, lanes);
   });
 }
 template <class F>
 static inline void map_vectors(std::int64_t n, const float* a, const float* b, float* y, const F& f) {
+  const bool stream = a != y && b != y && streams(y, n, 16);
   for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
-    vstore_lanes(y + i, f(vload_lanes(a + i, lanes), vload_lanes(b + i, lanes)), lanes);
+    const Vec v = f(vload_lanes(a + i, lanes), vload_lanes(b + i, lanes));
+    lanes == Vec::width ? store_result(stream, y + i, v) : vstore_first(y + i, v, lanes);
   });
 }
 

@@ -126,6 +126,7 @@ static inline void for_each_norm_vector(const BatchNormShape& s, const F& f) {
 
 static void norm_normalize(const BatchNormShape& s, const float* x, const float* gamma, const float* beta,
                            const float* mean, const float* variance, Epilogue epilogue, float* y, float* workspace) {
+  const bool stream = x != y && streams(y, s.M * s.C, s.C);
   float *scale = workspace, *shift = workspace + s.C;
   for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
     store_lanes(full, scale + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
@@ -134,7 +135,7 @@ static void norm_normalize(const BatchNormShape& s, const float* x, const float*
   for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
     const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
     const Vec a = vfma(centred, load_lanes(full, scale + c, lanes), load_lanes(full, shift + c, lanes));
-    store_lanes(full, y + i, apply_epilogue(a, epilogue), lanes);
+    full && stream ? vstream(y + i, apply_epilogue(a, epilogue)) : store_lanes(full, y + i, apply_epilogue(a, epilogue), lanes);
   });
 }
 

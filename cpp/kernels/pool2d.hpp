@@ -6,6 +6,7 @@
 #include "cnnfast/kernels/pool2d.hpp"
 #include "lanes.hpp"
 #include "parallel.hpp"
+#include "stream.hpp"
 #include "tile.hpp"
 
 namespace cnnfast {
@@ -226,6 +227,7 @@ struct PoolCell {
   PoolSpan rows, cols;          // of the image
   std::int64_t row_at, col_at;  // where the cell begins in the window
   float* dx;                    // first element of the cell
+  bool stream;
 
   template <class Full>
   void operator()(Full full, std::int64_t c, std::int64_t lanes) const {
@@ -235,7 +237,8 @@ struct PoolCell {
       for (std::int64_t j = 0; j < (CELL ? CELL : cols.count()); ++j) {
         const bool inside = row_at + i < s.R && col_at + j < s.S;
         const std::int64_t position = CELL ? i * CELL + j : inside ? (row_at + i) * s.S + col_at + j : kOutside;
-        store_lanes(full, dx + (i * s.W + j) * s.C + c, share.to(position), lanes);
+        float* to = dx + (i * s.W + j) * s.C + c;
+        full && stream ? vstream(to, share.to(position)) : store_lanes(full, to, share.to(position), lanes);
       }
     }
   }
@@ -249,6 +252,7 @@ static inline PoolSpan pool_cell(std::int64_t out, std::int64_t out_size, std::i
 template <class Source>
 static void pool2d_backward_apart(const Source& source, float* dx) {
   const Pool2dShape& s = source.s;
+  const bool stream = streams(dx, s.N * s.H * s.W * s.C, s.C);
   for_each_row(s.N, s.P, 1.0 * s.stride_h * s.W * s.C, [&](std::int64_t n, std::int64_t p, int worker) {
     const auto windows = source.rows(n, {p, p + 1}, worker);
     using Rows = typename Source::Rows;
@@ -259,9 +263,9 @@ static void pool2d_backward_apart(const Source& source, float* dx) {
       const std::int64_t col_at = cols.first + s.pad_left - q * s.stride_w;
       float* cell = dx + ((n * s.H + rows.first) * s.W + cols.first) * s.C;
       if (rows.count() == 2 && cols.count() == 2 && s.R == 2 && s.S == 2 && row_at == 0 && col_at == 0)
-        for_each_lanes(s.C, PoolCell<Rows, 2>{windows, p, q, rows, cols, row_at, col_at, cell});
+        for_each_lanes(s.C, PoolCell<Rows, 2>{windows, p, q, rows, cols, row_at, col_at, cell, stream});
       else
-        for_each_lanes(s.C, PoolCell<Rows, 0>{windows, p, q, rows, cols, row_at, col_at, cell});
+        for_each_lanes(s.C, PoolCell<Rows, 0>{windows, p, q, rows, cols, row_at, col_at, cell, stream});
     }
   });
 }

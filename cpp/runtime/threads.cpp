@@ -77,6 +77,14 @@ class FlushDenormals {
 #endif
 };
 
+// Stores past the caches (kernels/stream.hpp) are not ordered with others: they must be over before another worker or
+// the next step reads.
+void finish_streams() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 int affinity_cpus() {
 #if defined(__linux__)
   cpu_set_t set;
@@ -160,6 +168,7 @@ void parallel_for(std::int64_t tasks, TaskFunction function, void* context) {
       next = tasks;
     }
     inside_region = false;
+    finish_streams();
   };
   const int workers = forked ? 1 : static_cast<int>(std::min<std::int64_t>(num_threads(), tasks));
   if (workers <= 1) {

@@ -14,6 +14,8 @@ struct Vec {
 
 static inline Vec vload(const float* p) { return {_mm256_loadu_ps(p)}; }
 static inline void vstore(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
+// Past the caches; p is aligned to 32 bytes.
+static inline void vstream(float* p, Vec a) { _mm256_stream_ps(p, a.v); }
 static inline Vec vset(float a) { return {_mm256_set1_ps(a)}; }
 static inline Vec vzero() { return {_mm256_setzero_ps()}; }
 static inline __m256i vmask_first(std::int64_t n) {

@@ -14,6 +14,8 @@ struct Vec {
 
 static inline Vec vload(const float* p) { return {_mm512_loadu_ps(p)}; }
 static inline void vstore(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+// Past the caches; p is aligned to 64 bytes.
+static inline void vstream(float* p, Vec a) { _mm512_stream_ps(p, a.v); }
 static inline Vec vset(float a) { return {_mm512_set1_ps(a)}; }
 static inline Vec vzero() { return {_mm512_setzero_ps()}; }
 static inline __mmask16 vmask_first(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }

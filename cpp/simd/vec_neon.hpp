@@ -14,6 +14,7 @@ struct Vec {
 
 static inline Vec vload(const float* p) { return {vld1q_f32(p)}; }
 static inline void vstore(float* p, Vec a) { vst1q_f32(p, a.v); }
+static inline void vstream(float* p, Vec a) { vstore(p, a); }  // there is no such store of one vector
 static inline Vec vset(float a) { return {vdupq_n_f32(a)}; }
 static inline Vec vzero() { return vset(0.0f); }
 // The first n lanes; the others read as 0 and are not touched in memory. 0 <= n <= width.

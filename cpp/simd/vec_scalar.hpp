@@ -24,6 +24,7 @@ static inline Vec vload(const float* p) {
   return r;
 }
 static inline void vstore(float* p, Vec a) { std::memcpy(p, a.v, sizeof a.v); }
+static inline void vstream(float* p, Vec a) { vstore(p, a); }  // there is no such store in plain C++
 static inline Vec vset(float a) { return {{a, a, a, a}}; }
 static inline Vec vzero() { return vset(0.0f); }
 static inline Vec vload_first(const float* p, std::int64_t n) {
