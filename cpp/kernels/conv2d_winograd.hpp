@@ -79,12 +79,25 @@ static inline void winograd_weight_gradient(const Vec* u, int from_step, Vec* g,
   g[2 * step] = even + u[5 * from_step] + vfma(vset(0.25f), u3, vset(4.0f) * u4);
 }
 
-// Both dimensions: T applied to the FROM columns of from (FROM x FROM), then to the TO rows of that; to is TO x TO.
-template <int FROM, int TO, class T>
-static inline void winograd_2d(const Vec* from, Vec* to, const T& transform) {
+// Both dimensions: T applied to the FROM columns of a FROM x FROM matrix, then to the TO rows of that. load(i, j) gives
+// an element, store(i, j, a) takes one of the TO x TO result: what is on the way fits in registers and few lines.
+template <int FROM, int TO, class T, class Load, class Store>
+static inline void winograd_2d(const T& transform, const Load& load, const Store& store) {
   Vec half[TO * FROM];
-  for (int j = 0; j < FROM; ++j) transform(from + j, FROM, half + j, FROM);
-  for (int i = 0; i < TO; ++i) transform(half + i * FROM, 1, to + i * TO, 1);
+#pragma GCC unroll 6
+  for (int j = 0; j < FROM; ++j) {
+    Vec column[FROM];
+#pragma GCC unroll 6
+    for (int i = 0; i < FROM; ++i) column[i] = load(i, j);
+    transform(column, 1, half + j, FROM);
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < TO; ++i) {
+    Vec row[TO];
+    transform(half + i * FROM, 1, row, 1);
+#pragma GCC unroll 6
+    for (int j = 0; j < TO; ++j) store(i, j, row[j]);
+  }
 }
 
 // Products are kept a row of channels a tile, rows apart by an odd number of vectors: not a power of two.
@@ -102,26 +115,23 @@ static inline WinogradTile winograd_tile(const Split& split, std::int64_t tile) 
   return {n, at / split.tile_cols * kWinogradTile, at % split.tile_cols * kWinogradTile};
 }
 
-// SIZE x SIZE pixels of an image (h, w, pitch), from (row, col) on, zero outside: calls f(full, c, lanes, pixels) for
-// each vector of channels.
+// SIZE x SIZE pixels of an image (h, w, pitch), from (row, col) on, zero outside: calls f(c, pixel) for each vector of
+// channels; pixel(i, j) is one.
 template <int SIZE, class F>
 static inline void winograd_patch(const float* image, std::int64_t h, std::int64_t w, std::int64_t pitch,
                                   std::int64_t row, std::int64_t col, std::int64_t channels, const F& f) {
   const bool inside = row >= 0 && col >= 0 && row + SIZE <= h && col + SIZE <= w;
   const float* corner = image + (row * w + col) * pitch;
   for_each_lanes(channels, [&](auto full, std::int64_t c, std::int64_t lanes) {
-    Vec pixels[SIZE * SIZE];
+    const auto pixel = [&](int i, int j) { return load_lanes(full, corner + (i * w + j) * pitch + c, lanes); };
     if (inside) {
-      for (int i = 0; i < SIZE; ++i)
-        for (int j = 0; j < SIZE; ++j) pixels[i * SIZE + j] = load_lanes(full, corner + (i * w + j) * pitch + c, lanes);
+      f(c, pixel);
     } else {
-      for (int i = 0; i < SIZE; ++i)
-        for (int j = 0; j < SIZE; ++j) {
-          const bool there = row + i >= 0 && row + i < h && col + j >= 0 && col + j < w;
-          pixels[i * SIZE + j] = there ? load_lanes(full, corner + (i * w + j) * pitch + c, lanes) : vzero();
-        }
+      f(c, [&](int i, int j) {
+        const bool there = row + i >= 0 && row + i < h && col + j >= 0 && col + j < w;
+        return there ? pixel(i, j) : vzero();
+      });
     }
-    f(full, c, lanes, pixels);
   });
 }
 
@@ -135,10 +145,10 @@ static inline void winograd_transform_input(const GatherConv& conv, const Split&
     const WinogradTile tile = winograd_tile(split, first + t);
     const float* image = x + tile.n * conv.in_h * conv.in_w * conv.in_c + conv.channel_first + c0;
     winograd_patch<6>(image, conv.in_h, conv.in_w, conv.in_c, tile.i + conv.row_first, tile.j + conv.col_first,
-                      channels, [&](auto, std::int64_t c, std::int64_t, const Vec* pixels) {
-                        Vec out[kWinogradPoints];
-                        winograd_2d<6, 6>(pixels, out, winograd_input);
-                        for (int p = 0; p < kWinogradPoints; ++p) vstore(v + p * point + c, out[p]);
+                      channels, [&](std::int64_t c, const auto& pixel) {
+                        winograd_2d<6, 6>(winograd_input, pixel, [&](int i, int j, Vec a) {
+                          vstore(v + (i * 6 + j) * point + c, a);
+                        });
                       });
   }
 }
@@ -169,11 +179,10 @@ static void winograd_pack(const GatherConv& conv, const float* w, float* packed)
     }
     for (std::int64_t c = 0; c < channels; ++c)
       for (int v = 0; v < kTileVecs; ++v) {
-        Vec g[9], u[kWinogradPoints];
-        for (int tap = 0; tap < 9; ++tap) g[tap] = vload(taps[c][tap] + v * Vec::width);
-        winograd_2d<3, 6>(g, u, winograd_weight);
-        for (int p = 0; p < kWinogradPoints; ++p)
-          vstore(packed + ((p * panels + panel) * conv.channels + c0 + c) * kTileCols + v * Vec::width, u[p]);
+        float* to = packed + (panel * conv.channels + c0 + c) * kTileCols + v * Vec::width;
+        winograd_2d<3, 6>(
+            winograd_weight, [&](int i, int j) { return vload(taps[c][i * 3 + j] + v * Vec::width); },
+            [&](int i, int j, Vec a) { vstore(to + (i * 6 + j) * panels * conv.channels * kTileCols, a); });
       }
   });
 }
@@ -241,18 +250,17 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
     const std::int64_t cols = min_of(kWinogradTile, conv.grid_w - tile.j);
     const std::int64_t corner = ((tile.n * conv.out_h + tile.i) * conv.out_w + tile.j) * conv.out_c + conv.out_channel_first + k0;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
-      Vec products[kWinogradPoints], out[16];
-      for (int p = 0; p < kWinogradPoints; ++p) products[p] = vload(m + p * point + k);
-      winograd_2d<6, 4>(products, out, winograd_output);
       const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
-      for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t j = 0; j < cols; ++j) {
-          const std::int64_t at = corner + (i * conv.out_w + j) * conv.out_c + k;
-          Vec sum = out[i * 4 + j] + bias;
-          if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
-          sum = apply_epilogue(sum, ending.epilogue);
-          full && stream ? vstream(y + at, sum) : store_lanes(full, y + at, sum, lanes);
-        }
+      winograd_2d<6, 4>(
+          winograd_output, [&](int i, int j) { return vload(m + (i * 6 + j) * point + k); },
+          [&](int i, int j, Vec sum) {
+            if (i >= rows || j >= cols) return;
+            const std::int64_t at = corner + (i * conv.out_w + j) * conv.out_c + k;
+            sum = sum + bias;
+            if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
+            sum = apply_epilogue(sum, ending.epilogue);
+            full && stream ? vstream(y + at, sum) : store_lanes(full, y + at, sum, lanes);
+          });
     });
   }
 }
@@ -298,11 +306,10 @@ static inline void winograd_transform_gradient(const GatherConv& conv, const Win
     const WinogradTile tile = winograd_tile(split, first + t);
     const float* image = dy + tile.n * conv.out_h * conv.out_w * conv.out_c + conv.out_channel_first + k0;
     winograd_patch<4>(image, conv.out_h, conv.out_w, conv.out_c, tile.i, tile.j, filters,
-                      [&](auto, std::int64_t k, std::int64_t, const Vec* pixels) {
-                        Vec out[kWinogradPoints];
-                        winograd_2d<4, 6>(pixels, out, winograd_gradient);
+                      [&](std::int64_t k, const auto& pixel) {
                         float* to = d + k / kTileCols * panel + t * kTileCols + k % kTileCols;
-                        for (int p = 0; p < kWinogradPoints; ++p) vstore(to + p * point, out[p]);
+                        winograd_2d<4, 6>(winograd_gradient, pixel,
+                                          [&](int i, int j, Vec a) { vstore(to + (i * 6 + j) * point, a); });
                       });
   }
 }
@@ -345,11 +352,12 @@ static void winograd_backward_weight(const GatherConv& conv, const WinogradWeigh
     const std::int64_t pitch = split.slices == 1 ? dw_pitch : K;
     for (std::int64_t c = 0; c < channels; ++c)
       for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
-        Vec sum[kWinogradPoints], taps[9];
-        for (int p = 0; p < kWinogradPoints; ++p) sum[p] = vload(sums + p * sum_floats + c * sum_pitch + k);
-        winograd_2d<6, 3>(sum, taps, winograd_weight_gradient);
-        for (int tap = 0; tap < 9; ++tap)
-          store_lanes(full, partial + (tap * C + c0 + c) * pitch + k0 + k, taps[tap], lanes);
+        winograd_2d<6, 3>(
+            winograd_weight_gradient,
+            [&](int i, int j) { return vload(sums + (i * 6 + j) * sum_floats + c * sum_pitch + k); },
+            [&](int i, int j, Vec a) {
+              store_lanes(full, partial + ((i * 3 + j) * C + c0 + c) * pitch + k0 + k, a, lanes);
+            });
       });
   });
   if (split.slices > 1) conv2d_add_slices(conv, split.slices, workspace, dw, dw_pitch);

@@ -248,7 +248,8 @@ bool use_winograd(const GatherConv& g) {
 WinogradSplit split_winograd(const GatherConv& g) {
   WinogradSplit s{};
   s.tile_rows = tiles_of(g.grid_h), s.tile_cols = tiles_of(g.grid_w), s.tiles = g.N * s.tile_rows * s.tile_cols;
-  const std::int64_t largest = g.channels * g.out_channels > 128 * 128 ? 96 : 48;
+  // Few tiles keep their transforms in the second-level cache; many share weights that come from farther away.
+  const std::int64_t largest = g.channels * g.out_channels > 256 * 256 ? 72 : 24;
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, largest));
   s.block_tiles = ceil_div(ceil_div(s.tiles, s.blocks), 12) * 12;  // whole register tiles with every instruction set
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, s.block_tiles));
@@ -261,11 +262,11 @@ WinogradSplit split_winograd(const GatherConv& g) {
 WinogradWeightSplit split_winograd_backward_weight(const GatherConv& g) {
   WinogradWeightSplit s{};
   s.tile_rows = tiles_of(g.grid_h), s.tile_cols = tiles_of(g.grid_w), s.tiles = g.N * s.tile_rows * s.tile_cols;
-  s.block_channels = std::min<std::int64_t>(g.channels, 96);
-  s.block_filters = std::min<std::int64_t>(g.out_channels, 128);
+  s.block_channels = std::min(g.channels, round_up(ceil_div(g.channels, ceil_div(g.channels, 96)), 12));
+  s.block_filters = std::min(g.out_channels, round_up(ceil_div(g.out_channels, ceil_div(g.out_channels, 128)), 32));
   const std::int64_t parts = ceil_div(g.channels, s.block_channels) * ceil_div(g.out_channels, s.block_filters);
   s.slices = std::clamp(ceil_div(16, parts), std::int64_t{1}, std::max<std::int64_t>(1, s.tiles / 32));
-  s.block_tiles = std::clamp<std::int64_t>(ceil_div(s.tiles, s.slices), 1, 32);
+  s.block_tiles = std::clamp<std::int64_t>(ceil_div(s.tiles, s.slices), 1, 64);
   return s;
 }
 
