@@ -1,6 +1,7 @@
 // The gather convolution and its weight gradient (see cnnfast/kernels/conv2d.hpp for the idea and the words).
 #pragma once
 #include <cstring>
+#include <type_traits>
 
 #include "cnnfast/kernels/conv2d.hpp"
 #include "parallel.hpp"
@@ -171,7 +172,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   });
 }
 
-// Copies kTileCols channels of a band of dy side by side (zero-filled past `cols`): in place they may lie a power of two
+// Copies kTileCols channels of pixels of dy side by side (zero-filled past `cols`): in place they may lie a power of two
 // apart and share a few cache sets.
 static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int64_t pitch, std::int64_t cols,
                                   float* panel) {
@@ -179,12 +180,34 @@ static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int
     for (int v = 0; v < kTileVecs; ++v) vstore(panel + v * Vec::width, load_cols<kTileVecs, true>(dy, v, cols));
 }
 
+// The input floats that meet weight rows [m, m + rows) at each pixel of a block, side by side: packed[pixel][kTileRows].
+static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block, std::int64_t block_rows,
+                                 std::int64_t m, std::int64_t rows, float* packed) {
+  const std::int64_t* offset = conv.row_offset + m;
+  for (std::int64_t first = 0, end; first < rows; first = end) {
+    for (end = first + 1; end < rows && offset[end] == offset[end - 1] + 1; ++end) {
+    }
+    float* to = packed + first;
+    for (std::int64_t i = 0; i < block_rows; ++i) {
+      const float* from = block.data + i * conv.row_step * block.row_pitch + offset[first];
+      for (std::int64_t j = 0; j < conv.grid_w; ++j, from += conv.col_step * conv.block_c, to += kTileRows)
+        for (std::int64_t c = 0; c < end - first; c += Vec::width) {
+          const std::int64_t lanes = min_of(Vec::width, end - first - c);
+          vstore_first(to + c, vload_first(from + c, lanes), lanes);
+        }
+    }
+  }
+}
+
+// Adds to a tile of weights what a band of pixels gives: dy is packed, x is PACKED too or read where it lies.
+template <bool PACKED>
 struct ConvWeightTile {
   const GatherConv& conv;
-  const float* x;  // of the first pixel of the band
+  const float* x;  // packed, or the band's first pixel: then
+  std::int64_t x_row_pitch;
   const std::int64_t* row_offset;
-  const float* panel;  // packed dy of the band
-  std::int64_t band, x_row_pitch, cols;
+  const float* dy;
+  std::int64_t rows, cols;  // of pixels, of filters
   bool first;
   float* dw;
   std::int64_t dw_pitch;
@@ -195,11 +218,15 @@ struct ConvWeightTile {
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v)
         tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
-    for (std::int64_t p = 0; p < band; ++p) {
-      const float* a[MR];
-      for (int i = 0; i < MR; ++i) a[i] = x + p * x_row_pitch + row_offset[i];
-      tile_multiply<MR, NV, false>(tile, a, conv.col_step * conv.block_c, panel + p * conv.grid_w * kTileCols,
-                                   kTileCols, cols, conv.grid_w);
+    if constexpr (PACKED) {
+      tile_multiply_packed(tile, x, dy, rows * conv.grid_w);
+    } else {
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const float* a[MR];
+        for (int i = 0; i < MR; ++i) a[i] = x + r * x_row_pitch + row_offset[i];
+        tile_multiply<MR, NV, false>(tile, a, conv.col_step * conv.block_c, dy + r * conv.grid_w * kTileCols, kTileCols,
+                                     cols, conv.grid_w);
+      }
     }
     for (int i = 0; i < MR; ++i)
       for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols);
@@ -230,31 +257,44 @@ static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& sp
     if (m0 >= m1) return;
     float* partial = slices == 1 ? dw : workspace + slice * partial_floats;
     const std::int64_t pitch = slices == 1 ? dw_pitch : K;
-    const std::int64_t n0 = slice * conv.N / slices, n1 = (slice + 1) * conv.N / slices;
-    float* panel = worker_scratch(worker, 1, split.band_rows * conv.grid_w * kTileCols);
-    bool first = true;
-    for (std::int64_t n = n0; n < n1; ++n) {
-      for (std::int64_t i0 = 0; i0 < conv.grid_h; i0 += split.band_rows, first = false) {
-        const std::int64_t band = min_of(split.band_rows, conv.grid_h - i0);
-        const std::int64_t rows = (band - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
-        const ConvBlock block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, rows, worker);
-        const float* dy_band = dy + ((n * conv.out_h + i0) * conv.out_w) * conv.out_c + conv.out_channel_first;
-        for (std::int64_t k0 = 0; k0 < K; k0 += kTileCols) {
-          const std::int64_t cols = min_of(kTileCols, K - k0);
-          conv2d_pack_dy(dy_band + k0, band * conv.grid_w, conv.out_c, cols, panel);
-          for (std::int64_t m = m0; m < m1; m += kTileRows) {
-            const ConvWeightTile tile{conv,
-                                      block.data,
-                                      conv.row_offset + m,
-                                      panel,
-                                      band,
-                                      conv.row_step * block.row_pitch,
-                                      cols,
-                                      first,
-                                      partial + m * pitch + k0,
-                                      pitch};
+    const std::int64_t most = split.band_rows * conv.grid_w;  // pixels
+    float* panel = worker_scratch(worker, 1, most * kTileCols);
+    float* xs = split.pack_x ? worker_scratch(worker, 2, most * split_rows) : nullptr;
+    // Rows of pixels are counted through all images: their pixels follow each other in dy.
+    const std::int64_t begin = slice * conv.N / slices * conv.grid_h, end = (slice + 1) * conv.N / slices * conv.grid_h;
+    for (std::int64_t row = begin, band_end; row < end; row = band_end) {
+      band_end = min_of(row + split.band_rows, end);
+      if (!split.pack_x) band_end = min_of(band_end, (row / conv.grid_h + 1) * conv.grid_h);
+      const std::int64_t pixels = (band_end - row) * conv.grid_w;
+      ConvBlock block{};
+      for (std::int64_t r = row; r < band_end;) {
+        const std::int64_t n = r / conv.grid_h, i0 = r % conv.grid_h, count = min_of(band_end - r, conv.grid_h - i0);
+        const std::int64_t rows = (count - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
+        block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, rows, worker);
+        for (std::int64_t m = m0; split.pack_x && m < m1; m += kTileRows)
+          conv2d_pack_x(conv, block, count, m, min_of(kTileRows, m1 - m),
+                        xs + (m - m0) * pixels + (r - row) * conv.grid_w * kTileRows);
+        r += count;
+      }
+      for (std::int64_t k0 = 0; k0 < K; k0 += kTileCols) {
+        const std::int64_t cols = min_of(kTileCols, K - k0);
+        conv2d_pack_dy(dy + row * conv.grid_w * conv.out_c + conv.out_channel_first + k0, pixels, conv.out_c, cols,
+                       panel);
+        for (std::int64_t m = m0; m < m1; m += kTileRows) {
+          const auto add = [&](auto packed) {
+            const ConvWeightTile<decltype(packed)::value> tile{conv,
+                                                               packed ? xs + (m - m0) * pixels : block.data,
+                                                               conv.row_step * block.row_pitch,
+                                                               conv.row_offset + m,
+                                                               panel,
+                                                               band_end - row,
+                                                               cols,
+                                                               row == begin,
+                                                               partial + m * pitch + k0,
+                                                               pitch};
             dispatch_tile(min_of(kTileRows, m1 - m), cols, tile);
-          }
+          };
+          split.pack_x ? add(std::true_type{}) : add(std::false_type{});
         }
       }
     }

@@ -37,8 +37,9 @@ static inline void store_cols(float* p, int v, Vec a, std::int64_t cols) {
   if (left > 0) vstore_first(p + v * Vec::width, a, left > Vec::width ? Vec::width : left);
 }
 
+// Always inlined: as a call, all accumulators would go through memory.
 template <int MR, int NV, bool PARTIAL>
-static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std::int64_t a_step, const float* b,
+[[gnu::always_inline]] static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std::int64_t a_step, const float* b,
                                  std::int64_t b_step, std::int64_t cols, std::int64_t length) {
   const float* row[MR];
 #pragma GCC unroll 16
@@ -51,6 +52,22 @@ static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std:
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const Vec av = vset(row[i][at]);
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
+    }
+  }
+}
+
+// The same from packed rows, a[t * kTileRows + i], and whole vectors of packed columns.
+template <int MR, int NV>
+[[gnu::always_inline]] static inline void tile_multiply_packed(Tile<MR, NV>& tile, const float* a, const float* b, std::int64_t length) {
+  for (std::int64_t t = 0; t < length; ++t, a += kTileRows, b += kTileCols) {
+    Vec bv[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) bv[v] = vload(b + v * Vec::width);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec av = vset(a[i]);
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
     }

@@ -185,12 +185,17 @@ GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape) {
 
 WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   constexpr std::int64_t kPartialFloats = 1 << 20;  // of all partial sums together
+  constexpr std::int64_t kSplitFloats = 72 * 1024;  // of a task's sums: they stay in the second-level cache
+  constexpr std::int64_t kBandPixels = 128;         // of a packed band, whose panels stay in the first-level cache
+  constexpr std::int64_t kTasks = 16;
   const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
-  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::clamp<std::int64_t>(g.N, 1, 16));
-  const std::int64_t row_splits = std::clamp(ceil_div(16, slices), std::int64_t{1}, ceil_div(g.depth, 24));
-  // A tile reads one cache line of x a pixel, often a power of two apart: few enough pixels not to push each other out.
-  constexpr std::int64_t kBandPixels = 96;
-  return {slices, row_splits, std::clamp(kBandPixels / g.grid_w, std::int64_t{1}, g.grid_h)};
+  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::clamp<std::int64_t>(g.N, 1, kTasks));
+  const std::int64_t row_splits = std::min(std::max(ceil_div(kTasks, slices), ceil_div(size, kSplitFloats)),
+                                           ceil_div(g.depth, kPixelUnit));
+  // Packing x is worth it where many filters use it, or where rows are too short for long sums.
+  const bool pack_x = g.out_channels > 64 || g.grid_w < 16;
+  const std::int64_t band_rows = std::max<std::int64_t>(1, (pack_x ? kBandPixels : kBandPixels * 3 / 4) / g.grid_w);
+  return {slices, std::max<std::int64_t>(1, row_splits), band_rows, pack_x};
 }
 
 namespace {

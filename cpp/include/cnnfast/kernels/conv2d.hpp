@@ -47,9 +47,10 @@ struct GatherConv {
 };
 
 // How a weight gradient is cut: images into slices with a partial sum each, weight rows into row_splits; within a task,
-// images are walked in bands of band_rows output rows.
+// rows of output pixels, counted through all images, are walked in bands of band_rows.
 struct WeightSplit {
   std::int64_t slices, row_splits, band_rows;
+  bool pack_x;  // bands are copied as the tiles read them, and may reach over several images
 };
 
 struct Conv2dKernels {
