@@ -1,8 +1,11 @@
 // Threads of our own. A helper that is late for a round stays out of it: the caller works through the tasks itself and
 // waits only for helpers that have begun one. On a busy machine, where a helper may not get a core for milliseconds,
 // a barrier that waits for all (OpenMP's) makes a step many times slower; this does not.
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -31,10 +34,7 @@ void pause() {
 class Team {
  public:
   void run(int workers, void (*body)(void*, int), void* context) {
-    while (static_cast<int>(helpers_.size()) + 1 < workers) {
-      const int worker = static_cast<int>(helpers_.size()) + 1;
-      helpers_.emplace_back([this, worker] { help(worker); });
-    }
+    grow(std::min(workers, most_));
     body_ = body;
     context_ = context;
     workers_ = workers;
@@ -49,6 +49,19 @@ class Team {
   }
 
  private:
+  void grow(int workers) {
+    while (size() < workers) {
+      try {
+        helpers_.emplace_back([this, worker = size()] { help(worker); });
+      } catch (const std::exception&) {
+        // The system gives no more: those there are do the work. To ask again in every round would cost too much.
+        most_ = size();
+        return;
+      }
+    }
+  }
+  int size() const { return static_cast<int>(helpers_.size()) + 1; }  // with the caller
+
   void help(int worker) {
     for (long seen = 0;;) {
       seen = next_round(seen);
@@ -80,6 +93,7 @@ class Team {
   std::atomic<void (*)(void*, int)> body_{nullptr};
   std::atomic<void*> context_{nullptr};
   long round_ = 0;
+  int most_ = std::numeric_limits<int>::max();  // members that the system allows
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> helpers_;
