@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.checks import numbers
-from cnnfast.registry import Registry
+from cnnfast.registry import Registry, snake_case
 
 REGISTRY: Registry[Metric] = Registry("metric")
 
@@ -22,12 +21,6 @@ def register(*aliases: str) -> Callable[[type], type]:
         return REGISTRY.add(cls, snake_case(cls.__name__), *aliases)
 
     return add
-
-
-def snake_case(name: str) -> str:
-    """``TopKCategoricalAccuracy`` -> ``top_k_categorical_accuracy``; ``AUC`` -> ``auc``."""
-    words = re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return words.lower()
 
 
 class Metric:
