@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -35,9 +36,11 @@ class Metric:
 
     Attributes:
         direction: "up" if more is better, "down" if less is, None if neither.
+        refuses_predictions: whether predictions of the right shape may be refused for their values.
     """
 
     direction: str | None = None
+    refuses_predictions: bool = False
 
     def __init__(self, name: str | None = None, dtype: str | None = None):
         if dtype is not None and np.dtype(dtype).kind != "f":
@@ -50,6 +53,15 @@ class Metric:
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add one batch: ``(y_true, y_pred, sample_weight=None)``."""
         raise NotImplementedError
+
+    def check(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Raise what `update_state` would raise, and change nothing.
+
+        Training asks before it updates the weights, with the true targets and, where only their shape matters, made-up
+        predictions. A metric of one's own is not asked: it has nothing against any targets unless it says so here.
+        """
+        if REGISTRY.name_of(type(self)) is not None:
+            copy.copy(self).update_state(y_true, y_pred, sample_weight)
 
     def result(self) -> Any:
         """The metric over everything since the last reset; 0.0 before the first batch."""
