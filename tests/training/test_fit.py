@@ -270,6 +270,10 @@ def test_data_without_a_batch_are_refused():
         ({"class_weight": [1, 2, 3]}, TypeError, "class_weight expects a dict"),
         ({"class_weight": {"0": 5.0}}, ValueError, "class numbers as keys, got '0'"),
         ({"class_weight": {-1: 5.0}}, ValueError, "class numbers as keys, got -1"),
+        ({"class_weight": {0: float("nan")}}, ValueError, "finite weights of at least 0, got nan for 0"),
+        ({"class_weight": {0: -1.0}}, ValueError, "finite weights of at least 0, got -1.0 for 0"),
+        ({"class_weight": {1: "2"}}, ValueError, "finite weights of at least 0, got '2' for 1"),
+        ({"sample_weight": np.array([1, np.nan, 1, 1])}, ValueError, "sample_weight must hold finite numbers, got nan"),
         ({"initial_epoch": -1}, ValueError, "initial_epoch must be at least 0, got -1"),
     ],
 )

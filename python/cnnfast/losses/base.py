@@ -88,6 +88,8 @@ class Loss:
         """Weights, one for each loss that is averaged: all dimensions of the predictions but the last."""
         wanted = y_pred.known_shape[:-1]
         w = np.asarray(sample_weight, dtype=np.float32)
+        if not np.isfinite(w).all():
+            raise ValueError(f"{self.name}: sample_weight must hold finite numbers, got {w[~np.isfinite(w)][0]}")
         while w.ndim > len(wanted) and w.shape[-1] == 1:
             w = w[..., 0]
         if w.shape != wanted[: w.ndim]:

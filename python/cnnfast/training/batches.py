@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -172,9 +173,11 @@ def weights_of_classes(
         raise ValueError(f"{op}: give either class_weight or sample_weight, got both")
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"{op}: class_weight expects a dict of weights by class, got {type(class_weight).__name__}")
-    for label in class_weight:
+    for label, weight in class_weight.items():
         if not isinstance(label, (int, float, np.number)) or label < 0 or label != int(label):
             raise ValueError(f"{op}: class_weight expects class numbers as keys, got {label!r}")
+        if not isinstance(weight, (int, float, np.number)) or not 0.0 <= weight < math.inf:
+            raise ValueError(f"{op}: class_weight expects finite weights of at least 0, got {weight!r} for {label!r}")
     y = ys[0]
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.argmax(axis=1)
