@@ -461,3 +461,9 @@ def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"cannot write into the folder '.*gone': .*m\.safetensors") as caught:
         model.save(tmp_path / "gone" / "m.safetensors")
     assert caught.value.errno is not None and "tmp'" not in str(caught.value)
+
+
+def test_load_model_is_found_where_keras_has_it():
+    assert cnnfast.models.load_model is cnnfast.load_model
+    with pytest.raises(AttributeError, match="no attribute 'clone'"):
+        _ = cnnfast.models.clone
