@@ -5,7 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnnfast import activations, initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from cnnfast.ops import engine
+
+REGISTRIES = (
+    layers.LAYERS,
+    initializers.INITIALIZERS,
+    losses.LOSSES,
+    metrics.REGISTRY,
+    optimizers.OPTIMIZERS,
+    regularizers.REGULARIZERS,
+    schedules.SCHEDULES,
+)
+
+
+@pytest.fixture(autouse=True)
+def without_registered_names(monkeypatch):
+    """What a test registers is forgotten after it."""
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+    monkeypatch.setattr(activations, "_ACTIVATIONS", dict(activations._ACTIVATIONS))
 
 
 @pytest.fixture

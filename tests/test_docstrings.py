@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast import Input, Sequential, activations, layers, ops, random
+from cnnfast import Input, Sequential, layers, ops, random
 
 PACKAGE = Path(cnnfast.__file__).parent
 MODULES = [
@@ -34,10 +34,8 @@ def names():
 
 @pytest.fixture(autouse=True)
 def without_trace(tmp_path, monkeypatch):
-    """Files go into an empty folder; what is registered is forgotten, and random numbers go on where they were."""
+    """Files go into an empty folder, and random numbers go on where they were."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(layers.LAYERS, "_classes", dict(layers.LAYERS._classes))
-    monkeypatch.setattr(activations, "_ACTIVATIONS", dict(activations._ACTIVATIONS))
     state = random.get_state()
     yield
     random.set_state(state)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast import layers, ops
+from cnnfast import Input, Sequential, layers, ops
 from cnnfast.training.errors import NonFiniteLoss
 
 
@@ -275,3 +275,14 @@ def test_a_class_number_that_is_none_is_named(bad):
     model.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match=f"got {bad}"):
         model.train_on_batch(np.ones((2, 4)), np.array([1.0, bad]))
+
+
+def test_summary_lists_nested_layers_and_what_is_trained_when_asked(capsys):
+    inner = Sequential([Input((4, 4, 1)), layers.Conv2D(2, 3, name="deep"), layers.Flatten(name="flat")], name="inner")
+    inner.trainable = False
+    model = Sequential([Input((4, 4, 1)), inner, layers.Dense(3, name="last")])
+    model.summary()
+    assert "deep" not in (plain := capsys.readouterr().out) and "Trainable │" not in plain
+    model.summary(expand_nested=True, show_trainable=True)
+    marks = {line.split()[1]: line.split()[-2] for line in capsys.readouterr().out.splitlines() if ") " in line[:30]}
+    assert marks == {"Layer": "Trainable", "inner": "N", "deep": "N", "flat": "-", "last": "Y"}

@@ -19,16 +19,35 @@ SMOOTHED = [
     "categorical_crossentropy",
     "binary_crossentropy",
     "binary_crossentropy_with_logits",
+    "binary_focal_crossentropy",
+    "categorical_focal_crossentropy",
 ]
-ALL = [*SPARSE, *SMOOTHED, "mean_squared_error"]
+POINTWISE = [
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "huber",
+    "log_cosh",
+    "hinge",
+    "squared_hinge",
+    "categorical_hinge",
+    "poisson",
+    "kl_divergence",
+]
+ALL = [*SPARSE, *SMOOTHED, *POINTWISE]
+PROBABILITIES = ["binary_crossentropy", "mean_squared_logarithmic_error", "poisson", "kl_divergence"]
 
 
 def _case(rng, name, shape, weighted):
     """Predictions, targets as the op takes them and as the oracle does, weights."""
     x = 3 * rng.standard_normal(shape).astype(np.float32)
-    if "logits" not in name and "softmax" not in name and name != "mean_squared_error":
+    if name in PROBABILITIES or "focal" in name or name.endswith("categorical_crossentropy"):
         x = (1 / (1 + np.exp(-x))).astype(np.float32)
     weight = rng.random(shape[:-1]).astype(np.float32) if weighted else None
+    if "hinge" in name and "categorical" not in name:
+        signs = rng.choice([-1.0, 1.0], shape).astype(np.float32)
+        return x, signs, signs, weight
     if name in SPARSE or "categorical" in name or "softmax" in name:
         labels = rng.integers(0, shape[-1], shape[:-1])
         dense = oracle.one_hot(labels, shape[-1])
@@ -63,7 +82,22 @@ def test_losses_agree_with_the_oracle_on_every_isa(rng, isa, name, shape, weight
 def test_smoothed_losses_agree_with_the_oracle_on_every_isa(rng, isa, name, smoothing):
     x, target, dense, weight = _case(rng, name, (13, 11), True)
     got = getattr(ops, name)(x, target, weight, label_smoothing=smoothing)
-    _assert_close(got, _oracle(name)(x, dense, weight, smoothing))
+    _assert_close(got, _oracle(name)(x, dense, weight, smoothing=smoothing))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("huber", {"delta": 0.3}),
+        ("huber", {"delta": 0.0}),
+        ("binary_focal_crossentropy", {"alpha": 0.3, "gamma": 0.5}),
+        ("binary_focal_crossentropy", {"alpha": None, "gamma": 0.0}),
+        ("categorical_focal_crossentropy", {"alpha": 0.7, "gamma": 1.0}),
+    ],
+)
+def test_losses_with_options_agree_with_the_oracle_on_every_isa(rng, isa, name, options):
+    x, target, dense, weight = _case(rng, name, (13, 11), True)
+    _assert_close(getattr(ops, name)(x, target, weight, **options), _oracle(name)(x, dense, weight, **options))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -163,8 +197,29 @@ def test_a_program_without_gradients_computes_none():
     assert float(program.run([np.full((4, 3), 2.0, np.float32)])[1][0]) == 4.0
 
 
+def test_log_cosh_keeps_the_digits_of_small_errors(isa):
+    loss, _ = ops.log_cosh(np.array([[1e-3]]), np.zeros((1, 1)))
+    assert float(loss) == pytest.approx(5e-7, rel=1e-5)
+
+
+def test_equal_largest_predictions_share_the_gradient_of_the_categorical_hinge(isa):
+    _, dx = ops.categorical_hinge(np.full((1, 3), 2.0), np.array([[0.0, 1.0, 0.0]]))
+    assert np.array_equal(dx, [[0.5, -1.0, 0.5]])
+
+
+@pytest.mark.parametrize(("value", "error"), [(-1, ValueError), (float("inf"), ValueError), ("1", TypeError)])
+def test_options_that_mean_nothing_are_refused(value, error):
+    x = np.full((2, 3), 0.3, np.float32)
+    with pytest.raises(error, match=f"huber: delta must be a .*got {value!r}"):
+        ops.huber(x, x, delta=value)
+    with pytest.raises(TypeError, match=r"huber: expected the options \['delta'\], got \['gamma'\]"):
+        ops.huber(x, x, gamma=2.0)
+
+
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1, float("nan")])
 def test_label_smoothing_outside_its_range_is_refused(smoothing):
     x = np.full((2, 3), 0.3, np.float32)
     with pytest.raises(ValueError, match=r"label_smoothing must lie in \[0, 1\]"):
         ops.softmax_crossentropy(x, x, label_smoothing=smoothing)
+    with pytest.raises(ValueError, match=r"label_smoothing must lie in \[0, 1\]"):
+        ops.binary_focal_crossentropy(x, x, label_smoothing=smoothing)

@@ -144,3 +144,16 @@ def test_unknown_optimizers_are_refused():
         optimizers.get("adagrad")
     with pytest.raises(TypeError, match="expected a name or an Optimizer"):
         optimizers.get(3)
+
+
+def test_learning_rates_that_are_none_are_refused():
+    with pytest.raises(TypeError, match="adam: learning_rate must be a number or a schedule, got 'fast'"):
+        optimizers.Adam("fast")
+    for rate in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"adam: learning_rate must be a finite number of at least 0, got {rate}"):
+            optimizers.Adam(rate)
+    optimizer = optimizers.SGD(lambda step: 0.1 if step < 3 else float("nan"))
+    assert optimizer.learning_rate == 0.1
+    optimizer.iterations = 3
+    with pytest.raises(ValueError, match="SGD: learning_rate must be a finite number of at least 0, got nan"):
+        _ = optimizer.learning_rate

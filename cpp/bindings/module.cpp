@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "../runtime/cpu_features.hpp"
+#include "cnnfast/fork.hpp"
 #include "cnnfast/kernels.hpp"
 #include "cnnfast/parallel.hpp"
 #include "cnnfast/program.hpp"
@@ -130,6 +131,7 @@ struct PyProgram {
     bool finished = false;
     {
       const py::gil_scoped_release release;
+      const DelayForks delay;
       const std::lock_guard<std::mutex> lock(program->lock());
       finished = program->run(addresses, begin, end, seed, guard, guard_step);
       for (std::size_t i = 0; i < fetch.size(); ++i)
@@ -160,6 +162,7 @@ void run_step(const std::string& op, const std::vector<std::optional<py::array>>
   }
   const Step step = make_python_step(op, in_specs, out_specs, attributes);
   const py::gil_scoped_release release;
+  const DelayForks delay;
   const Arena workspace(step.workspace_bytes);
   step.run({pointers.data(), pointers.data() + in.size(), workspace.data(), seed});
 }

@@ -178,12 +178,11 @@ static double categorical_crossentropy(const LossArgs& a) {
   });
 }
 
-// Losses that are a mean over the row of f(x, t, loss, gradient), element by element.
+// Losses that are `factor` times the sum over the row of f(x, t, loss, gradient), element by element.
 template <class F>
-static inline double elementwise_loss(const LossArgs& a, const F& f) {
+static inline double elements_loss(const LossArgs& a, double factor, const F& f) {
   return sum_rows_loss(a, [&](std::int64_t m, float weight, int) {
-    const double mean = 1.0 / static_cast<double>(a.K);
-    const Vec scale = vset(static_cast<float>(weight * mean));
+    const Vec scale = vset(static_cast<float>(weight * factor));
     double total = 0.0;
     for_row(a.K, [&](std::int64_t k, std::int64_t lanes) {
       Vec loss, gradient;
@@ -193,8 +192,14 @@ static inline double elementwise_loss(const LossArgs& a, const F& f) {
       vstore(lane, loss);
       for (std::int64_t i = 0; i < Vec::width && i < lanes; ++i) total += lane[i];
     });
-    return total * mean;
+    return total * factor;
   });
+}
+
+// The mean over the row.
+template <class F>
+static inline double elementwise_loss(const LossArgs& a, const F& f) {
+  return elements_loss(a, 1.0 / static_cast<double>(a.K), f);
 }
 
 static double binary_crossentropy(const LossArgs& a) {
@@ -223,6 +228,156 @@ static double mean_squared_error(const LossArgs& a) {
   });
 }
 
+// The gradient is the sign of d = x - t; d itself where that is 0 or NaN.
+static double mean_absolute_error(const LossArgs& a) {
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec d = x - t;
+    loss = vabs(d);
+    gradient = vwith_sign(d, vset(1.0f), d);
+  });
+}
+
+static double mean_absolute_percentage_error(const LossArgs& a) {
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec d = x - t, percent = vset(100.0f) / vmax(vset(kProbabilityMargin), vabs(t));
+    loss = vabs(d) * percent;
+    gradient = vwith_sign(d, percent, d);
+  });
+}
+
+static double mean_squared_logarithmic_error(const LossArgs& a) {
+  const Vec low = vset(kProbabilityMargin), one = vset(1.0f);
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec p = vmax(low, x), d = vlog1p(p) - vlog1p(vmax(low, t));
+    loss = d * d;
+    gradient = vselect_gt(low, x, vzero(), (d + d) / (one + p));
+  });
+}
+
+// Quadratic up to delta, then linear with the slope that it has there (Huber 1964).
+static double huber(const LossArgs& a) {
+  const Vec delta = vset(a.delta), half = vset(0.5f);
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec d = x - t, size = vabs(d);
+    loss = vselect_gt(size, delta, delta * (size - half * delta), half * d * d);
+    gradient = vselect_gt(size, delta, vwith_sign(d, delta, d), d);
+  });
+}
+
+// log(cosh d) = |d| + log(1 + exp(-2|d|)) - log 2; near 0, where that cancels, its Taylor series.
+static double log_cosh(const LossArgs& a) {
+  static constexpr float c[] = {0.5f, -1.0f / 12.0f, 1.0f / 45.0f, -17.0f / 2520.0f};
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec d = x - t, size = vabs(d), square = d * d;
+    const Vec far = size + (vlog1p(vexp(vset(-2.0f) * size)) - vset(0.693147181f));
+    loss = vselect_gt(size, vset(0.25f), far, square * vpolynomial(square, c));
+    gradient = vtanh(d);
+  });
+}
+
+// max(1 - t x, 0) for targets of -1 and 1.
+static double hinge(const LossArgs& a) {
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec margin = vset(1.0f) - t * x;
+    loss = vmax(vzero(), margin);
+    gradient = vselect_gt(margin, vzero(), vzero() - t, vzero());
+  });
+}
+
+static double squared_hinge(const LossArgs& a) {
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec margin = vmax(vzero(), vset(1.0f) - t * x);
+    loss = margin * margin;
+    gradient = vset(-2.0f) * t * margin;
+  });
+}
+
+static double poisson(const LossArgs& a) {
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec p = x + vset(kProbabilityMargin);
+    loss = x - t * vlog(p);
+    gradient = vset(1.0f) - t / p;
+  });
+}
+
+// The sum over the row of t log(t / x), both kept in [margin, 1].
+static double kl_divergence(const LossArgs& a) {
+  const Vec low = vset(kProbabilityMargin), one = vset(1.0f);
+  return elements_loss(a, 1.0, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec p = vmin(one, vmax(low, x)), q = vmin(one, vmax(low, t));
+    loss = q * vlog(q / p);
+    gradient = vselect_gt(low, x, vzero(), vselect_gt(x, one, vzero(), vzero() - q / p));
+  });
+}
+
+// q^gamma times the cross-entropy, q the probability given to what is not so (Lin et al. 2017, "Focal loss").
+static double binary_focal_crossentropy(const LossArgs& a) {
+  const Vec low = vset(kProbabilityMargin), high = vset(1.0f - kProbabilityMargin), one = vset(1.0f);
+  const Vec gamma = vset(a.gamma), alpha = vset(a.alpha);
+  return elementwise_loss(a, [&](Vec x, Vec t, Vec& loss, Vec& gradient) {
+    const Vec p = vmin(high, vmax(low, x)), not_t = one - t;
+    const Vec entropy = vzero() - (t * vlog(p) + not_t * vlog(one - p));
+    const Vec q = t * (one - p) + not_t * p, slope = not_t - t;  // slope: of q over p
+    const Vec balance = a.alpha < 0.0f ? one : t * alpha + not_t * (one - alpha);
+    const Vec focus = balance * vexp(gamma * vlog(q));
+    loss = focus * entropy;
+    const Vec inside = vselect_gt(x, low, vselect_gt(high, x, one, vzero()), vzero());
+    gradient = focus * (inside * (p - t) / (p * (one - p)) + gamma * slope / q * entropy);
+  });
+}
+
+// As categorical_crossentropy, each term times alpha (1 - p)^gamma.
+static double categorical_focal_crossentropy(const LossArgs& a) {
+  return sum_rows_loss(a, [&](std::int64_t m, float weight, int) {
+    const float* x = a.x + m * a.K;
+    const double low = kProbabilityMargin, high = 1.0 - low, gamma = a.gamma, even = 1.0 / static_cast<double>(a.K);
+    double sum = 0.0, loss = 0.0, dot = 0.0;
+    for (std::int64_t k = 0; k < a.K; ++k) sum += x[k];
+    // The loss of class k and its slope over p.
+    const auto term = [&](std::int64_t k, double& slope) {
+      const double t = a.targets[m * a.K + k] * (1.0 - a.smoothing) + a.smoothing * even, p = x[k] / sum;
+      const double kept = p < low ? low : p > high ? high : p, q = 1.0 - kept, log_p = __builtin_log(kept);
+      const double focus = a.alpha * t * __builtin_pow(q, gamma);
+      slope = p > low && p < high ? focus * (gamma * log_p / q - 1.0 / kept) : 0.0;
+      return -focus * log_p;
+    };
+    for (std::int64_t k = 0; k < a.K; ++k) {
+      double slope = 0.0;
+      loss += term(k, slope);
+      dot += slope * (x[k] / sum);
+    }
+    for (std::int64_t k = 0; a.dx && k < a.K; ++k) {
+      double slope = 0.0;
+      term(k, slope);
+      a.dx[m * a.K + k] = static_cast<float>(weight * (slope - dot) / sum);
+    }
+    return loss;
+  });
+}
+
+// max(1 + largest of (1 - t) x - sum of t x, 0); where several are the largest, they share the gradient.
+static double categorical_hinge(const LossArgs& a) {
+  return sum_rows_loss(a, [&](std::int64_t m, float weight, int) {
+    const float *x = a.x + m * a.K, *t = a.targets + m * a.K;
+    double right = 0.0;
+    float wrong = -kInfinity;
+    std::int64_t shared = 0;
+    for (std::int64_t k = 0; k < a.K; ++k) {
+      const float other = (1.0f - t[k]) * x[k];
+      right += static_cast<double>(t[k]) * x[k];
+      if (!(other <= wrong)) wrong = other, shared = 0;
+      shared += other == wrong;
+    }
+    const double margin = 1.0 + wrong - right;
+    const float active = margin > 0.0 ? weight : 0.0f;
+    for (std::int64_t k = 0; a.dx && k < a.K; ++k) {
+      const bool largest = (1.0f - t[k]) * x[k] == wrong;
+      a.dx[m * a.K + k] = active * ((largest ? (1.0f - t[k]) / static_cast<float>(shared) : 0.0f) - t[k]);
+    }
+    return margin < 0.0 ? 0.0 : margin;
+  });
+}
+
 static constexpr LossKernels loss_kernels = {
     softmax,
     softmax_backward,
@@ -232,6 +387,18 @@ static constexpr LossKernels loss_kernels = {
     binary_crossentropy,
     binary_crossentropy_with_logits,
     mean_squared_error,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_logarithmic_error,
+    huber,
+    log_cosh,
+    hinge,
+    squared_hinge,
+    categorical_hinge,
+    poisson,
+    kl_divergence,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
 };
 
 }  // namespace CNNFAST_ISA

@@ -1,5 +1,4 @@
 // Workers: how many, how tasks reach them, and the state every worker must have.
-#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "cnnfast/fork.hpp"
 #include "cnnfast/parallel.hpp"
 #include "team.hpp"
 
@@ -38,20 +38,8 @@ struct Scratch {
 // Only the thread that runs as worker w inside the one parallel region under way touches scratch[w].
 Scratch scratch[kMaxThreads];
 
-// One parallel region at a time: scratch belongs to it. A forked child gets a fresh lock and no helpers (neither
-// OpenMP's nor our own threads survive a fork), so it computes alone instead of waiting for ever.
-alignas(std::mutex) unsigned char region_lock_storage[sizeof(std::mutex)];
-bool forked = false;
-std::mutex& region_lock() { return *reinterpret_cast<std::mutex*>(region_lock_storage); }
-
-const bool fork_handler_installed = [] {
-  new (region_lock_storage) std::mutex;
-  pthread_atfork(nullptr, nullptr, [] {
-    new (region_lock_storage) std::mutex;
-    forked = true;
-  });
-  return true;
-}();
+// One parallel region at a time: scratch belongs to it.
+std::mutex region_lock;
 
 thread_local bool inside_region = false;
 
@@ -152,7 +140,8 @@ void parallel_for(std::int64_t tasks, TaskFunction function, void* context) {
   if (inside_region) {  // nested: this worker alone, but its scratch is in use by the outer task
     throw std::logic_error("parallel_for: a task must not start another parallel region");
   }
-  const std::lock_guard<std::mutex> lock(region_lock());
+  const DelayForks delay;
+  const std::lock_guard<std::mutex> lock(region_lock);
   std::atomic<std::int64_t> next{0};
   std::mutex failure_lock;
   std::exception_ptr failure;
@@ -170,7 +159,8 @@ void parallel_for(std::int64_t tasks, TaskFunction function, void* context) {
     inside_region = false;
     finish_streams();
   };
-  const int workers = forked ? 1 : static_cast<int>(std::min<std::int64_t>(num_threads(), tasks));
+  // A forked child computes alone: neither OpenMP's nor our own threads survive a fork.
+  const int workers = is_forked_child() ? 1 : static_cast<int>(std::min<std::int64_t>(num_threads(), tasks));
   if (workers <= 1) {
     work(0);
   } else {

@@ -1,8 +1,10 @@
 // Workers, their memory and their state; the memory plan; attributes.
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <mutex>
@@ -11,6 +13,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "cnnfast/fork.hpp"
 #include "cnnfast/parallel.hpp"
 #include "cnnfast/program.hpp"
 
@@ -106,6 +109,49 @@ TEST(runtime, forked_child_computes) {
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "with status ", status);
   });
+}
+
+TEST(runtime, fork_waits_for_the_regions_of_other_threads_and_the_child_computes) {
+  with_threads({1, 2}, [](int threads) {
+    std::atomic<int> begun{0}, done{0};
+    std::thread other([&] {
+      for (int round = 0; round < 20; ++round) {
+        const DelayForks delay;
+        const int before = begun++;
+        parallel(4, [](std::int64_t, int) { std::this_thread::sleep_for(std::chrono::milliseconds(2)); });
+        done = before + 1;
+      }
+    });
+    while (begun == 0) std::this_thread::yield();
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // a hang would end here
+      if (begun != done) _exit(2);
+      std::atomic<int> tasks{0};
+      parallel(64, [&](std::int64_t, int) { ++tasks; });
+      _exit(tasks == 64 ? 0 : 1);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "with status ", status, " and ", threads, " threads");
+    other.join();
+  });
+}
+
+TEST(runtime, threads_that_cannot_be_made_are_done_without) {
+  pthread_attr_t before, huge;
+  CHECK(pthread_getattr_default_np(&before) == 0 && pthread_getattr_default_np(&huge) == 0);
+  CHECK(pthread_attr_setstacksize(&huge, std::size_t{1} << 46) == 0);  // no stack of that size can be had
+  CHECK(pthread_setattr_default_np(&huge) == 0);
+  with_threads({600, 2, 1024}, [](int threads) {
+    for (int round = 0; round < 3; ++round) {
+      std::atomic<int> done{0};
+      parallel(2000, [&](std::int64_t, int) { ++done; });
+      CHECK(done == 2000, "with ", threads, " threads");
+    }
+  });
+  CHECK(pthread_setattr_default_np(&before) == 0);
+  CHECK(pthread_attr_destroy(&huge) == 0 && pthread_attr_destroy(&before) == 0);
 }
 
 TEST(runtime, workers_flush_denormals_and_the_caller_is_left_as_it_was) {

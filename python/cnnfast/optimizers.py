@@ -75,7 +75,7 @@ class Optimizer:
     @property
     def learning_rate(self) -> float:
         """The rate of the next step. Assigning a number or a schedule takes effect at once."""
-        return float(self._schedule(self.iterations)) if self._schedule is not None else self._rate
+        return self._rate if self._schedule is None else self._checked_rate(self._schedule(self.iterations))
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -84,10 +84,15 @@ class Optimizer:
         if callable(value):
             self._schedule = value
             return
+        self._schedule, self._rate = None, self._checked_rate(value)
+
+    def _checked_rate(self, value: Any) -> float:
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{self.name}: learning_rate must be a number or a schedule, got {value!r}")
         rate = float(value)
         if not np.isfinite(rate) or rate < 0:
             raise ValueError(f"{self.name}: learning_rate must be a finite number of at least 0, got {value!r}")
-        self._schedule, self._rate = None, rate
+        return rate
 
     @property
     def schedule(self) -> Callable[[int], float] | None:

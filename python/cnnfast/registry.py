@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -36,3 +37,9 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         return list(self._classes)
+
+
+def snake_case(name: str) -> str:
+    """``TopKCategoricalAccuracy`` -> ``top_k_categorical_accuracy``; ``AUC`` -> ``auc``."""
+    words = re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return words.lower()

@@ -441,3 +441,29 @@ def test_a_new_file_has_the_mode_that_the_umask_grants(tmp_path, write):
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_that_is_there_is_kept_if_it_must_not_be_overwritten(path):
+    model = Sequential([Input((3,)), layers.Dense(2)])
+    model.save(path, overwrite=False)
+    before = path.read_bytes()
+    model.set_weights([np.ones((3, 2)), np.ones(2)])
+    for write in (model.save, model.save_weights):
+        with pytest.raises(FileExistsError, match=r"model\.safetensors.*overwrite is False"):
+            write(path, overwrite=False)
+    assert path.read_bytes() == before
+    model.save(path)
+    assert path.read_bytes() != before
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    model = Sequential([Input((3,)), layers.Dense(2)])
+    with pytest.raises(FileNotFoundError, match=r"cannot write into the folder '.*gone': .*m\.safetensors") as caught:
+        model.save(tmp_path / "gone" / "m.safetensors")
+    assert caught.value.errno is not None and "tmp'" not in str(caught.value)
+
+
+def test_load_model_is_found_where_keras_has_it():
+    assert cnnfast.models.load_model is cnnfast.load_model
+    with pytest.raises(AttributeError, match="no attribute 'clone'"):
+        _ = cnnfast.models.clone

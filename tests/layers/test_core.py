@@ -167,3 +167,14 @@ def test_any_function_of_ops_is_an_activation():
         activations.serialize(shifted)
     activations.register(shifted)
     assert layers.deserialize(layers.serialize(layers.Activation("shifted"))).activation is shifted
+
+
+@pytest.mark.parametrize("name", ["Add", "Subtract", "Multiply", "Average", "Concatenate"])
+def test_merging_functions_do_what_their_layers_do(rng, name):
+    a, b = rng.standard_normal((2, 3, 4, 5, 2)).astype(np.float32)
+    made, function = getattr(layers, name), getattr(layers, name.lower())
+    assert np.array_equal(function([a, b]), made()([a, b]))
+    value = function([layers.Input((4, 5, 2)), layers.Input((4, 5, 2))], name="merged")
+    assert value.shape == made()([layers.Input((4, 5, 2)), layers.Input((4, 5, 2))]).shape
+    if name == "Concatenate":
+        assert function([a, b], axis=1).shape == (3, 8, 5, 2)

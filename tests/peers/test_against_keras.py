@@ -14,7 +14,11 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
-SEEDS = range(8)
+#: networks by their make and seed; "forced": with Winograd's algorithm wherever it can be used
+NETWORKS = [
+    *(("narrow", seed) for seed in range(8)),
+    *((kind, seed) for kind in ("wide", "forced") for seed in range(6)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -22,31 +26,40 @@ def keras():
     return pytest.importorskip("keras", reason="Keras is not installed")
 
 
-def _pair(keras, seed):
-    net = networks.random_network(seed, groups=False)
+@pytest.fixture(params=NETWORKS, ids=lambda p: f"{p[0]}-{p[1]}")
+def network(request):
+    kind, seed = request.param
+    if kind == "forced":
+        cnnfast.config.set_conv2d_algorithm("winograd")
+    net = networks.random_network(seed, groups=False) if kind == "narrow" else networks.wide_network(seed)
+    yield net, seed, *networks.settings(kind)
+    cnnfast.config.set_conv2d_algorithm("auto")
+
+
+def _pair(keras, net, seed):
     ours, theirs = networks.build_keras_like(net, cnnfast), networks.build_keras_like(net, keras)
     weights = networks.random_weights(theirs, seed)
     theirs.set_weights(weights)
     ours.set_weights(weights)
-    return net, ours, theirs
+    return ours, theirs
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_outputs_agree_with_keras(keras, seed):
-    net, ours, theirs = _pair(keras, seed)
+def test_outputs_agree_with_keras(keras, network):
+    net, seed, *_ = network
+    ours, theirs = _pair(keras, net, seed)
     ((x, _),) = networks.data(net, seed, 1)
     exact = np.asarray(theirs(x, training=False))
     assert np.max(np.abs(ours.predict_on_batch(x) - exact)) <= 1e-5 * np.max(np.abs(exact))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_weights_agree_with_keras_after_five_steps(keras, seed, optimizer):
-    net, ours, theirs = _pair(keras, seed)
+def test_weights_agree_with_keras_after_five_steps(keras, network, optimizer):
+    net, seed, rate, epsilon = network
+    ours, theirs = _pair(keras, net, seed)
     for library, model in ((cnnfast, ours), (keras, theirs)):
         made = {
-            "sgd": lambda o: o.SGD(0.05, momentum=0.9, nesterov=True),
-            "adam": lambda o: o.Adam(0.003),
+            "sgd": lambda o: o.SGD(rate, momentum=0.9, nesterov=True),
+            "adam": lambda o: o.Adam(0.003, epsilon=epsilon),
         }[optimizer](library.optimizers)
         loss = library.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer=made, loss=loss)

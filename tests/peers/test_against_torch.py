@@ -11,7 +11,11 @@ from tests.peers import networks
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-SEEDS = range(20)
+#: networks by their make and seed; "forced": with Winograd's algorithm wherever it can be used
+NETWORKS = [
+    *(("narrow", seed) for seed in range(20)),
+    *((kind, seed) for kind in ("wide", "forced") for seed in range(10)),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -100,39 +104,48 @@ class TorchNetwork:
         return x
 
 
-def _pair(seed):
-    net = networks.random_network(seed, groups=True)
+@pytest.fixture(params=NETWORKS, ids=lambda p: f"{p[0]}-{p[1]}")
+def network(request):
+    kind, seed = request.param
+    if kind == "forced":
+        cnnfast.config.set_conv2d_algorithm("winograd")
+    net = networks.random_network(seed, groups=True) if kind == "narrow" else networks.wide_network(seed)
+    yield net, seed, *networks.settings(kind)
+    cnnfast.config.set_conv2d_algorithm("auto")
+
+
+def _pair(net, seed):
     ours = networks.build_keras_like(net, cnnfast)
     weights = networks.random_weights(ours, seed)
     ours.set_weights(weights)
-    return net, ours, TorchNetwork(net, weights)
+    return ours, TorchNetwork(net, weights)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_outputs_agree_with_torch(seed):
-    net, ours, theirs = _pair(seed)
+def test_outputs_agree_with_torch(network):
+    net, seed, *_ = network
+    ours, theirs = _pair(net, seed)
     ((x, _),) = networks.data(net, seed, 1)
     with torch.no_grad():
         exact = theirs(torch.tensor(x), training=False).numpy()
     assert np.max(np.abs(ours.predict_on_batch(x) - exact)) <= 1e-5 * np.max(np.abs(exact))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_weights_agree_with_torch_after_five_steps(seed, optimizer):
-    net, ours, theirs = _pair(seed)
+def test_weights_agree_with_torch_after_five_steps(network, optimizer):
+    net, seed, rate, epsilon = network
+    ours, theirs = _pair(net, seed)
     parameters = theirs.parameters()
     if optimizer == "sgd":
-        made = cnnfast.optimizers.SGD(0.05, momentum=0.9)
-        torch_made = torch.optim.SGD(parameters, 0.05, momentum=0.9)
+        made = cnnfast.optimizers.SGD(rate, momentum=0.9)
+        torch_made = torch.optim.SGD(parameters, rate, momentum=0.9)
     else:
-        made = cnnfast.optimizers.Adam(0.003, epsilon=1e-7)
+        made = cnnfast.optimizers.Adam(0.003, epsilon=epsilon)
         torch_made = torch.optim.Adam(parameters, 0.003)
     ours.compile(optimizer=made, loss=cnnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
     for step, (x, y) in enumerate(networks.data(net, seed, 5), start=1):
         if optimizer == "adam":
             # PyTorch adds epsilon after the bias correction, Keras before: the same at each step with this epsilon.
-            torch_made.param_groups[0]["eps"] = 1e-7 / np.sqrt(1 - 0.999**step)
+            torch_made.param_groups[0]["eps"] = epsilon / np.sqrt(1 - 0.999**step)
         loss = torch.nn.functional.cross_entropy(theirs(torch.tensor(x), training=True), torch.tensor(y).long())
         torch_made.zero_grad()
         loss.backward()
@@ -140,3 +153,16 @@ def test_weights_agree_with_torch_after_five_steps(seed, optimizer):
         ours.reset_metrics()  # as in Keras, what train_on_batch returns is a running mean
         assert np.isclose(ours.train_on_batch(x, y), loss.item(), rtol=1e-3)
     networks.assert_same_weights(ours.get_weights(), [w.detach().numpy() for w in theirs.weights], 1e-3)
+
+
+def test_wide_networks_take_winograds_algorithm_by_themselves():
+    taken = 0
+    for seed in range(10):
+        net = networks.wide_network(seed)
+        ours, _ = _pair(net, seed)
+        ((x, _),) = networks.data(net, seed, 1)
+        by_itself = ours.predict_on_batch(x)
+        cnnfast.config.set_conv2d_algorithm("direct")
+        taken += not np.array_equal(by_itself, ours.predict_on_batch(x))
+        cnnfast.config.set_conv2d_algorithm("auto")
+    assert taken >= 8

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 
 import numpy as np
 import pytest
 
+import cnnfast
 from cnnfast import ops
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -125,3 +127,59 @@ def test_losses_agree_with_keras(rng, keras, weighted, smoothing):
         assert got == pytest.approx(float(theirs(labels, predictions, sample_weight=w)), rel=1e-5)
     got = float(ops.mean_squared_error(x, dense, w)[0])
     assert got == pytest.approx(float(L.MeanSquaredError()(dense, x, sample_weight=w)), rel=1e-5)
+
+
+POINTWISE = [
+    ("MeanSquaredError", {}),
+    ("MeanAbsoluteError", {}),
+    ("MeanAbsolutePercentageError", {}),
+    ("MeanSquaredLogarithmicError", {}),
+    ("Huber", {}),
+    ("Huber", {"delta": 0.1}),
+    ("LogCosh", {}),
+    ("Hinge", {}),
+    ("SquaredHinge", {}),
+    ("CategoricalHinge", {}),
+    ("Poisson", {}),
+    ("KLDivergence", {}),
+    ("BinaryFocalCrossentropy", {}),
+    ("BinaryFocalCrossentropy", {"apply_class_balancing": True, "gamma": 1.5, "label_smoothing": 0.1}),
+    ("BinaryFocalCrossentropy", {"from_logits": True}),
+    ("CategoricalFocalCrossentropy", {}),
+    ("CategoricalFocalCrossentropy", {"alpha": 0.6, "gamma": 1.0, "label_smoothing": 0.1}),
+    ("CategoricalFocalCrossentropy", {"from_logits": True}),
+]
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+@pytest.mark.parametrize(("name", "options"), POINTWISE, ids=lambda v: v if isinstance(v, str) else "-".join(v))
+def test_pointwise_losses_and_training_with_them_agree_with_keras(rng, keras, name, options, reduction):
+    x, t = rng.random((9, 5)).astype(np.float32), np.eye(5, dtype=np.float32)[rng.integers(0, 5, 9)]
+    if "Mean" in name or name in ("Huber", "LogCosh", "Poisson", "KLDivergence"):
+        t = rng.random((9, 5)).astype(np.float32)
+    w = rng.random(9).astype(np.float32)
+    found = []
+    for library in (cnnfast, keras):
+        loss = getattr(library.losses, name)(**options, reduction=reduction)
+        model = library.Sequential([library.Input((5,)), library.layers.Dense(5, activation="sigmoid")])
+        model.compile(library.optimizers.SGD(0.1), loss)
+        model.set_weights([np.linspace(-1, 1, 25).reshape(5, 5), np.zeros(5)])
+        found.append([float(loss(t, x, sample_weight=w)), *(float(model.train_on_batch(x, t, w)) for _ in range(3))])
+        found[-1].append(model.get_weights())
+    (*ours, weights), (*theirs, their_weights) = found
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    for a, b in zip(weights, their_weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+CLASSES = {cls.__name__: cls for cls in map(cnnfast.losses.LOSSES.find, cnnfast.losses.LOSSES.names())}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_losses_have_the_names_arguments_and_defaults_of_keras(keras, name):
+    cls = CLASSES[name]
+    ours, theirs = (inspect.signature(c).parameters for c in (cls, getattr(keras.losses, name)))
+    assert list(ours) == list(theirs)
+    for parameter in ours.keys() - {"name"}:
+        assert ours[parameter].default == theirs[parameter].default
+    assert cls().name == getattr(keras.losses, name)().name

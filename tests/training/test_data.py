@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cnnfast import random
+from cnnfast import Input, Sequential, callbacks, layers, random
 from cnnfast.training.batches import Names, make_batch
 from cnnfast.utils import PyDataset
 from tests.training.linear_model import linear_data, linear_model
@@ -134,6 +134,31 @@ def test_class_weight_weighs_samples_by_label_and_by_one_hot_row():
         assert batch.weights[0].tolist() == [2.0, 1.0, 0.5]
 
 
+@pytest.mark.parametrize("y", [[0, 1, 2], [[0], [1], [2]], np.eye(3)], ids=["numbers", "column", "one-hot"])
+def test_class_weight_of_a_class_that_does_not_exist_is_refused_before_training(y):
+    model = Sequential([Input((4,)), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", ("" if np.ndim(y) == 2 and len(y[0]) == 3 else "sparse_") + "categorical_crossentropy")
+    x, y, before = np.ones((3, 4)), np.array(y), model.get_weights()
+    message = "class_weight names class 3, the classes are 0 to 2"
+    for train in (
+        lambda w: model.fit(x, y, class_weight=w, verbose=0),
+        lambda w: model.fit(((x, y) for _ in range(2)), class_weight=w, verbose=0),
+        lambda w: model.train_on_batch(x, y, class_weight=w),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train({1: 2.0, 3: 1.0})
+        assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    model.fit(x, y, class_weight={0: 2.0, 2: 1.0}, verbose=0)
+
+
+def test_single_output_has_the_classes_0_and_1():
+    model = linear_model()
+    x, _ = numbered(4)
+    with pytest.raises(ValueError, match="class_weight names class 2, the classes are 0 to 1"):
+        model.fit(x, np.zeros(4), class_weight={0: 1.0, 2: 3.0}, verbose=0)
+    model.fit(x, np.zeros(4), class_weight={0: 1.0, 1: 3.0}, verbose=0)
+
+
 def test_generator_of_batches_with_sample_weights():
     x, y = numbered(4)
     model = linear_model()
@@ -144,11 +169,29 @@ def test_generator_of_batches_with_sample_weights():
 def test_generator_that_ends_stops_training_with_a_warning():
     x, y = numbered(4)
     model = linear_model()
-    with pytest.warns(UserWarning, match="ended in epoch 1 of 3"):
+    with pytest.warns(UserWarning, match="ran out of data after epoch 1 of 3"):
         history = model.fit(((x, y) for _ in range(2)), epochs=3, verbose=0)
     assert history.epoch == [0] and len(model.seen) == 2
     with pytest.warns(UserWarning, match="after 1 of 2 batches"):
         model.fit(((x, y) for _ in range(3)), epochs=2, steps_per_epoch=2, verbose=0)
+
+
+def test_epoch_for_which_no_data_are_left_ends_training_without_logs():
+    x, y = numbered(4)
+    model, ended = linear_model(), []
+    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ended.append(epoch), on_train_end=ended.append)
+    with pytest.warns(UserWarning, match="ran out of data after epoch 2 of 4; training stops"):
+        history = model.fit(((x, y) for _ in range(4)), epochs=4, steps_per_epoch=2, verbose=0, callbacks=[note])
+    assert history.epoch == [0, 1] and len(history.history["loss"]) == 2
+    assert ended[:2] == [0, 1] and ended[2]["loss"] == history.history["loss"][1] and len(ended) == 3
+
+
+def test_validation_for_which_no_data_are_left_gives_no_results():
+    x, y = numbered(4)
+    model = linear_model()
+    with pytest.warns(UserWarning, match="validation_data ran out of data"):
+        history = model.fit(x, y, epochs=3, verbose=0, validation_data=((x, y) for _ in range(2)))
+    assert len(history.history["loss"]) == 3 and len(history.history["val_loss"]) == 1
 
 
 def test_iterable_of_batches_is_iterated_anew_each_epoch():

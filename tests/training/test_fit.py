@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnfast import callbacks, metrics, schedules
+from cnnfast import Input, Sequential, callbacks, layers, metrics, schedules
 from cnnfast.optimizers import SGD
 from cnnfast.training.errors import NonFiniteLoss
-from tests.training.linear_model import linear_data, linear_model
+from tests.training.linear_model import LinearModel, linear_data, linear_model
 
 
 def test_loss_of_an_epoch_is_the_mean_over_samples_not_over_batches():
@@ -103,6 +103,75 @@ def test_initial_epoch_and_epochs_are_numbers_of_epochs():
     model = linear_model()
     assert model.fit(x, y, epochs=5, initial_epoch=3, verbose=0).epoch == [3, 4]
     assert model.fit(x, y, epochs=2, initial_epoch=2, verbose=0).history == {}
+
+
+METRICS_THAT_REFUSE = {
+    "AUC": ("0 or 1", np.array([0.0, 2.0, 1.0, 0.0])),
+    "Precision": ("0 or 1", np.array([0.0, 1.0, 0.5, 0.0])),
+    "TruePositives": ("0 or 1", np.array([0.0, 1.0, 3.0, 0.0])),
+    "ConfusionMatrix": ("whole class numbers", np.array([0.0, 1.0, 0.5, 0.0])),
+    "sparse_categorical_accuracy": ("classes from 0 to 0", np.array([0.0, 0.0, 0.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("name", METRICS_THAT_REFUSE)
+def test_targets_that_a_metric_refuses_change_nothing(name):
+    message, y = METRICS_THAT_REFUSE[name]
+    x = np.zeros((4, 3))
+    model = linear_model(metrics=[name])
+    before = model.get_weights()[0]
+    for call in (
+        lambda: model.train_on_batch(x, y),
+        lambda: model.fit(x, y, batch_size=1, shuffle=False, verbose=0),
+        lambda: model.fit(((x, y) for _ in range(2)), verbose=0),
+        lambda: model.fit(x, y * 0, validation_data=(x, y), verbose=0),
+        lambda: model.evaluate(x, y, batch_size=1, verbose=0),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert model.seen == [] and np.array_equal(model.get_weights()[0], before) and model.optimizer.iterations == 0
+    model.train_on_batch(x, y * 0)
+
+
+def test_predictions_that_a_metric_refuses_change_nothing():
+    x, y = linear_data(4)
+    model = linear_model(metrics=["AUC"])
+    for call in (model.train_on_batch, model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"AUC: y_pred must be probabilities in \[0, 1\].*from_logits=True"):
+            call(x, y > 0)
+    assert model.seen == []
+
+
+def test_weights_that_a_metric_refuses_change_nothing():
+    x, y = linear_data(4)
+    model = LinearModel()
+    model.compile("sgd", "mse", weighted_metrics=["AUC"])
+    with pytest.raises(ValueError, match="sample_weight"):
+        model.train_on_batch(x, (y > 0) * 1.0, sample_weight=np.ones((4, 3)))
+    assert model.seen == []
+
+
+def test_targets_that_are_refused_do_not_decide_the_form_of_accuracy():
+    x = np.eye(4)
+    model = Sequential([Input((4,)), layers.Dense(4, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    with pytest.raises(ValueError, match="one-hot"):
+        model.train_on_batch(x, x)
+    model.train_on_batch(x, np.arange(4))
+    assert type(model._stepper._running.metrics[0]).__name__ == "SparseCategoricalAccuracy"
+
+
+def test_a_metric_of_ones_own_is_not_called_with_made_up_predictions():
+    x, y = linear_data(4)
+    calls = []
+
+    def error(y_true, y_pred):
+        calls.append(y_pred)
+        return np.abs(y_true - y_pred)
+
+    model = linear_model(metrics=[error])
+    model.fit(x, y, verbose=0)
+    assert len(calls) == 1
 
 
 def test_fit_returns_the_history_that_the_model_keeps():
@@ -201,6 +270,10 @@ def test_data_without_a_batch_are_refused():
         ({"class_weight": [1, 2, 3]}, TypeError, "class_weight expects a dict"),
         ({"class_weight": {"0": 5.0}}, ValueError, "class numbers as keys, got '0'"),
         ({"class_weight": {-1: 5.0}}, ValueError, "class numbers as keys, got -1"),
+        ({"class_weight": {0: float("nan")}}, ValueError, "finite weights of at least 0, got nan for 0"),
+        ({"class_weight": {0: -1.0}}, ValueError, "finite weights of at least 0, got -1.0 for 0"),
+        ({"class_weight": {1: "2"}}, ValueError, "finite weights of at least 0, got '2' for 1"),
+        ({"sample_weight": np.array([1, np.nan, 1, 1])}, ValueError, "sample_weight must hold finite numbers, got nan"),
         ({"initial_epoch": -1}, ValueError, "initial_epoch must be at least 0, got -1"),
     ],
 )

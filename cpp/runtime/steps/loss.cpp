@@ -32,7 +32,11 @@ Step loss(const OpSpec& spec) {
   const std::int64_t K = spec.in[0].shape.back(), M = spec.in[0].count() / K;
   const bool labels = spec.in[1].dtype == Dtype::int32;
   const bool gradient = spec.out.size() > 1;
-  const float smoothing = spec.attributes.real("label_smoothing");
+  const auto option = [&](const char* name, float missing = 0.0f) {
+    return spec.attributes.has(name) ? spec.attributes.real(name) : missing;
+  };
+  const float smoothing = option("label_smoothing"), delta = option("delta");
+  const float alpha = option("alpha", -1.0f), gamma = option("gamma");
   return {"", kernels().loss.blocks(M, K) * 8, [=](const StepArgs& a) {
             if (labels) check_labels(a.input<std::int32_t>(1), M, K);
             const LossArgs args{M,
@@ -42,6 +46,9 @@ Step loss(const OpSpec& spec) {
                                 labels ? a.input<std::int32_t>(1) : nullptr,
                                 a.input(2),
                                 smoothing,
+                                delta,
+                                alpha,
+                                gamma,
                                 gradient ? a.output(1) : nullptr,
                                 static_cast<double*>(a.workspace)};
             *a.output(0) = static_cast<float>((kernels().loss.*Kernel)(args));
@@ -58,6 +65,18 @@ void add_loss_steps(StepRegistry& registry) {
   registry["binary_crossentropy"] = loss<&LossKernels::binary_crossentropy>;
   registry["binary_crossentropy_with_logits"] = loss<&LossKernels::binary_crossentropy_with_logits>;
   registry["mean_squared_error"] = loss<&LossKernels::mean_squared_error>;
+  registry["mean_absolute_error"] = loss<&LossKernels::mean_absolute_error>;
+  registry["mean_absolute_percentage_error"] = loss<&LossKernels::mean_absolute_percentage_error>;
+  registry["mean_squared_logarithmic_error"] = loss<&LossKernels::mean_squared_logarithmic_error>;
+  registry["huber"] = loss<&LossKernels::huber>;
+  registry["log_cosh"] = loss<&LossKernels::log_cosh>;
+  registry["hinge"] = loss<&LossKernels::hinge>;
+  registry["squared_hinge"] = loss<&LossKernels::squared_hinge>;
+  registry["categorical_hinge"] = loss<&LossKernels::categorical_hinge>;
+  registry["poisson"] = loss<&LossKernels::poisson>;
+  registry["kl_divergence"] = loss<&LossKernels::kl_divergence>;
+  registry["binary_focal_crossentropy"] = loss<&LossKernels::binary_focal_crossentropy>;
+  registry["categorical_focal_crossentropy"] = loss<&LossKernels::categorical_focal_crossentropy>;
 }
 
 }  // namespace cnnfast

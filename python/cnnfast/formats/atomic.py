@@ -38,7 +38,10 @@ def atomic_write(path: Any) -> Iterator[str]:
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".cnnfast-{secrets.token_hex(8)}.tmp")
     # Made here, so that an existing file is never opened for writing by accident and the umask applies.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write into the folder {folder!r}: {error.strerror}", target) from None
     try:
         yield temporary
         _flush(temporary, os.O_RDWR)

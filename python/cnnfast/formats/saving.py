@@ -44,14 +44,14 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
     safetensors_io.write(name, weight_arrays(model) | state, document)
 
 
-def load_model(path: Any, custom_objects: CustomObjects | None = None, compile: bool = True) -> Model:
+def load_model(filepath: Any, custom_objects: CustomObjects | None = None, compile: bool = True) -> Model:
     """The model in a file that `save_model` wrote; compiled if it was.
 
     Nothing in the file is executed: names can only mean the package's own layers, losses, metrics and
     optimizers and those registered by the program. No more memory is taken for weights than the file holds.
 
     Args:
-        path: ends in .safetensors.
+        filepath: ends in .safetensors.
         custom_objects: layers of one's own by class name, besides those registered with `layers.register`.
         compile: whether to compile the model as it was when it was saved.
 
@@ -63,7 +63,7 @@ def load_model(path: Any, custom_objects: CustomObjects | None = None, compile: 
         >>> model.save("digits.safetensors")
         >>> model = load_model("digits.safetensors")
     """
-    name = safetensors_io.checked_path(path)
+    name = safetensors_io.checked_path(filepath)
     arrays, document = read_document(name, ("model",))
     architecture = member(name, document, "architecture", dict)
     budget = _Budget(sum(a.nbytes for a in arrays_under(WEIGHTS, arrays).values()))

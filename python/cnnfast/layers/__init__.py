@@ -6,7 +6,18 @@ from cnnfast.layers.conv import Conv2D, Conv2DTranspose, DepthwiseConv2D, Separa
 from cnnfast.layers.core import Dense, Identity
 from cnnfast.layers.files import LAYERS, deserialize, register, serialize
 from cnnfast.layers.input import Input, InputLayer
-from cnnfast.layers.merge import Add, Average, Concatenate, Multiply, Subtract
+from cnnfast.layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    multiply,
+    subtract,
+)
 from cnnfast.layers.normalization import BatchNormalization
 from cnnfast.layers.pooling import (
     AveragePooling2D,
@@ -59,9 +70,14 @@ __all__ = [
     "Subtract",
     "UpSampling2D",
     "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
     "deserialize",
+    "multiply",
     "register",
     "serialize",
+    "subtract",
 ]
 
 # What is public here is what a file may name.

@@ -88,3 +88,33 @@ class Concatenate(Layer):
 
     def call(self, inputs: Any) -> Any:
         return ops.concatenate(_several(self, inputs), axis=self.axis)
+
+
+def add(inputs: Any, **kwargs: Any) -> Any:
+    """What a new `Add` makes of the inputs.
+
+    Example:
+        >>> add([np.ones((1, 2)), np.ones((1, 2))]).tolist()
+        [[2.0, 2.0]]
+    """
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Any, **kwargs: Any) -> Any:
+    """What a new `Subtract` makes of the inputs."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Any, **kwargs: Any) -> Any:
+    """What a new `Multiply` makes of the inputs."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Any, **kwargs: Any) -> Any:
+    """What a new `Average` makes of the inputs."""
+    return Average(**kwargs)(inputs)
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """What a new `Concatenate` makes of the inputs."""
+    return Concatenate(axis, **kwargs)(inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.checks import numbers
-from cnnfast.registry import Registry
+from cnnfast.registry import Registry, snake_case
 
 REGISTRY: Registry[Metric] = Registry("metric")
 
@@ -22,12 +22,6 @@ def register(*aliases: str) -> Callable[[type], type]:
         return REGISTRY.add(cls, snake_case(cls.__name__), *aliases)
 
     return add
-
-
-def snake_case(name: str) -> str:
-    """``TopKCategoricalAccuracy`` -> ``top_k_categorical_accuracy``; ``AUC`` -> ``auc``."""
-    words = re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return words.lower()
 
 
 class Metric:
@@ -42,9 +36,11 @@ class Metric:
 
     Attributes:
         direction: "up" if more is better, "down" if less is, None if neither.
+        refuses_predictions: whether predictions of the right shape may be refused for their values.
     """
 
     direction: str | None = None
+    refuses_predictions: bool = False
 
     def __init__(self, name: str | None = None, dtype: str | None = None):
         if dtype is not None and np.dtype(dtype).kind != "f":
@@ -57,6 +53,15 @@ class Metric:
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add one batch: ``(y_true, y_pred, sample_weight=None)``."""
         raise NotImplementedError
+
+    def check(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Raise what `update_state` would raise, and change nothing.
+
+        Training asks before it updates the weights, with the true targets and, where only their shape matters, made-up
+        predictions. A metric of one's own is not asked: it has nothing against any targets unless it says so here.
+        """
+        if REGISTRY.name_of(type(self)) is not None:
+            copy.copy(self).update_state(y_true, y_pred, sample_weight)
 
     def result(self) -> Any:
         """The metric over everything since the last reset; 0.0 before the first batch."""

@@ -291,6 +291,7 @@ class AUC(ThresholdMetric):
         self.num_labels = num_labels
         self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
         self.from_logits = from_logits
+        self.refuses_predictions = not from_logits
         if thresholds is None:
             inner = np.linspace(0, 1, num_thresholds)[1:-1].tolist()
         else:

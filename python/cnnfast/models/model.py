@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -168,32 +169,49 @@ class Model(Trainer, Layer):
     def output_names(self) -> list[str]:
         return [v.name or f"output_{i}" for i, v in enumerate(self._outputs)]
 
-    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        *,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
         """Prints a table of the layers: name and type, output shape, parameters.
 
         Args:
             line_length: width of the table in characters; as wide as needed if None.
             print_fn: called with the whole text instead of `print`.
+            expand_nested: also list the layers of models inside the model.
+            show_trainable: also say which layers training changes.
         """
-        (print_fn or print)(summary_text(self, line_length))
+        (print_fn or print)(summary_text(self, line_length, expand_nested, show_trainable))
 
-    def save(self, path: Any, *, include_optimizer: bool = True) -> None:
-        """Writes architecture, weights and (if compiled) the training state to one .safetensors file, atomically."""
+    def save(self, filepath: Any, overwrite: bool = True, *, include_optimizer: bool = True) -> None:
+        """Writes architecture, weights and (if compiled) the training state to one .safetensors file, atomically.
+
+        Args:
+            filepath: ends in .safetensors.
+            overwrite: whether a file that is there already is replaced; FileExistsError if not.
+            include_optimizer: whether the optimizer's state is written too.
+        """
         from cnnfast.formats import save_model
 
-        save_model(self, path, include_optimizer=include_optimizer)
+        _check_overwrite(filepath, overwrite)
+        save_model(self, filepath, include_optimizer=include_optimizer)
 
-    def save_weights(self, path: Any) -> None:
-        """Writes the weights alone to a .safetensors file, atomically."""
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Writes the weights alone to a .safetensors file, atomically; arguments as for `save`."""
         from cnnfast.formats import save_weights
 
-        save_weights(self, path)
+        _check_overwrite(filepath, overwrite)
+        save_weights(self, filepath)
 
-    def load_weights(self, path: Any) -> None:
+    def load_weights(self, filepath: Any) -> None:
         """Reads weights written by `save_weights` or `save`. ValueError, with nothing changed, if they do not fit."""
         from cnnfast.formats import load_weights
 
-        load_weights(self, path)
+        load_weights(self, filepath)
 
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON can hold it."""
@@ -207,6 +225,11 @@ class Model(Trainer, Layer):
         from cnnfast.formats.architecture import model_from_config
 
         return model_from_config(config)
+
+
+def _check_overwrite(filepath: Any, overwrite: bool) -> None:
+    if not overwrite and os.path.exists(filepath):
+        raise FileExistsError(f"save: {os.fspath(filepath)!r} is there already and overwrite is False")
 
 
 def _flat(values: Any, what: str) -> list[Value]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnfast.layers.base import Layer
     from cnnfast.models.model import Model
 
 
-def summary_text(model: Model, line_length: int | None = None) -> str:
+def summary_text(
+    model: Model, line_length: int | None = None, expand_nested: bool = False, show_trainable: bool = False
+) -> str:
     """Layers with output shape and parameter count, then the totals."""
-    rows = [("Layer (type)", "Output shape", "Param #")]
-    rows += [_row(layer) for layer in model.layers]
-    widths = [max(len(r[i]) for r in rows) for i in range(3)]
+    rows = [("Layer (type)", "Output shape", "Param #", "Trainable"), *_rows(model, expand_nested)]
+    if not show_trainable:
+        rows = [row[:3] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if line_length is not None:
-        widths[0] = max(widths[0], line_length - sum(widths[1:]) - 10)
+        widths[0] = max(widths[0], line_length - sum(widths[1:]) - 3 * len(widths) - 1)
 
     def line(left: str, middle: str, right: str) -> str:
         return left + middle.join("─" * (w + 2) for w in widths) + right
 
-    def text(row: tuple[str, str, str]) -> str:
-        return f"│ {row[0]:<{widths[0]}} │ {row[1]:<{widths[1]}} │ {row[2]:>{widths[2]}} │"
+    def text(row: tuple[str, ...]) -> str:
+        cells = [
+            f"{cell:>{w}}" if i == 2 else f"{cell:<{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        return f"│ {' │ '.join(cells)} │"
 
     table = [
         line("┌", "┬", "┐"),
@@ -43,13 +49,15 @@ def summary_text(model: Model, line_length: int | None = None) -> str:
     )
 
 
-def _row(layer: Layer) -> tuple[str, str, str]:
-    try:
-        shape: Any = layer.output_shape
-    except AttributeError:
-        shape = "?"
-    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    return f"{layer.name} ({type(layer).__name__})", str(shape), count
+def _rows(model: Model, expand_nested: bool, indent: str = "") -> Iterator[tuple[str, ...]]:
+    for layer in model.layers:
+        shape: Any = getattr(layer, "output_shape", "?")
+        count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+        trainable = "-" if not layer.weights else "Y" if layer.trainable_weights else "N"
+        yield f"{indent}{layer.name} ({type(layer).__name__})", str(shape), count, trainable
+        if expand_nested and hasattr(layer, "layers"):
+            inner: Any = layer  # a Model
+            yield from _rows(inner, expand_nested, indent + "  ")
 
 
 def _count(n: int) -> str:

@@ -6,7 +6,11 @@ gradient by the predictions. A row is one distribution, the last axis.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from cnnfast.graph.values import Node, Spec
 from cnnfast.ops.core import Attributes, Op, Tensor, apply, require_float, unbroken
@@ -49,13 +53,10 @@ SOFTMAX_CROSSENTROPY = _loss_op("softmax_crossentropy", classes=True)
 CATEGORICAL_CROSSENTROPY = _loss_op("categorical_crossentropy", classes=True)
 BINARY_CROSSENTROPY = _loss_op("binary_crossentropy")
 BINARY_CROSSENTROPY_WITH_LOGITS = _loss_op("binary_crossentropy_with_logits")
-MEAN_SQUARED_ERROR = _loss_op("mean_squared_error")
 
 
 def _apply(op: Op, x: Tensor, targets: Tensor, weight: Tensor | None, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
-    if not 0.0 <= smoothing <= 1.0:
-        raise ValueError(f"{op.name}: label_smoothing must lie in [0, 1], got {smoothing}")
-    return apply(op, [x, targets, weight], {"label_smoothing": float(smoothing)})
+    return apply(op, [x, targets, weight], {"label_smoothing": _smoothing(op.name, smoothing)})
 
 
 def softmax_crossentropy(
@@ -131,14 +132,74 @@ def binary_crossentropy_with_logits(
     return _apply(BINARY_CROSSENTROPY_WITH_LOGITS, x, targets, sample_weight, label_smoothing)
 
 
-def mean_squared_error(x: Tensor, targets: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(x - target)^2 averaged over the last axis. Shapes (..., K).
+def check_option(op: str, name: str, value: Any) -> float:
+    """`value` as a float. TypeError if it is no number, ValueError if it is out of range."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    if name == "label_smoothing":
+        return _smoothing(op, float(value))
+    if not 0.0 <= value < math.inf:
+        raise ValueError(f"{op}: {name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
 
-    Example:
-        >>> mean_squared_error(np.array([[3.0]]), np.array([[1.0]]))[0]
-        array(4., dtype=float32)
+
+def _smoothing(op: str, value: float) -> float:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{op}: label_smoothing must lie in [0, 1], got {value}")
+    return float(value)
+
+
+def _pointwise(name: str, formula: str, **options: float | None) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The function of a loss of x and targets t of one shape, with its options and their defaults."""
+    op = _loss_op(name)
+
+    def loss(x: Tensor, targets: Tensor, sample_weight: Tensor | None = None, **given: Any) -> tuple[Tensor, Tensor]:
+        if unknown := given.keys() - options.keys():
+            raise TypeError(f"{name}: expected the options {sorted(options)}, got {sorted(unknown)}")
+        chosen = {key: value for key, value in (options | given).items() if value is not None}
+        return apply(op, [x, targets, sample_weight], {key: check_option(name, key, v) for key, v in chosen.items()})
+
+    loss.__name__ = loss.__qualname__ = name
+    settings = "".join(f", {key}={value}" for key, value in options.items())
+    loss.__doc__ = f"""{formula}.
+
+    Called as {name}(x, targets, sample_weight=None{settings}) with x and targets (..., K), weights (...) or None.
+
+    Returns:
+        The loss, a scalar: the mean of the rows' losses times their weights; and its gradient by x, (..., K).
     """
-    return _apply(MEAN_SQUARED_ERROR, x, targets, sample_weight)
+    return loss
+
+
+mean_squared_error = _pointwise("mean_squared_error", "Mean over the last axis of (x - t)^2")
+mean_absolute_error = _pointwise("mean_absolute_error", "Mean over the last axis of |x - t|")
+mean_absolute_percentage_error = _pointwise(
+    "mean_absolute_percentage_error", "Mean over the last axis of 100 |x - t| / max(|t|, 1e-7)"
+)
+mean_squared_logarithmic_error = _pointwise(
+    "mean_squared_logarithmic_error", "Mean over the last axis of (log(1 + x) - log(1 + t))^2, x and t at least 1e-7"
+)
+huber = _pointwise("huber", "Mean over the last axis of e^2 / 2 up to |e| = |x - t| = delta, then linear", delta=1.0)
+log_cosh = _pointwise("log_cosh", "Mean over the last axis of log(cosh(x - t))")
+hinge = _pointwise("hinge", "Mean over the last axis of max(1 - t x, 0), for t of -1 and 1")
+squared_hinge = _pointwise("squared_hinge", "Mean over the last axis of max(1 - t x, 0)^2, for t of -1 and 1")
+categorical_hinge = _pointwise("categorical_hinge", "max(1 + the largest (1 - t) x - the sum of t x, 0)")
+poisson = _pointwise("poisson", "Mean over the last axis of x - t log(x + 1e-7)")
+kl_divergence = _pointwise("kl_divergence", "Sum over the last axis of t log(t / x), both kept in [1e-7, 1]")
+binary_focal_crossentropy = _pointwise(
+    "binary_focal_crossentropy",
+    "Binary cross-entropy times (1 - p)^gamma, p the probability given to the target; balanced by alpha unless None",
+    alpha=None,
+    gamma=2.0,
+    label_smoothing=0.0,
+)
+categorical_focal_crossentropy = _pointwise(
+    "categorical_focal_crossentropy",
+    "Categorical cross-entropy with each class times alpha (1 - probability)^gamma",
+    alpha=0.25,
+    gamma=2.0,
+    label_smoothing=0.0,
+)
 
 
 def as_labels(op: str, labels: Tensor) -> Tensor:

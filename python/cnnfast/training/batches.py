@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +37,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of a model's inputs and outputs; empty where they are not known yet."""
+    """The names of a model's inputs and outputs; empty where they are not known yet.
+
+    `classes` tells how many numbers the first output has for a sample of inputs like those given.
+    """
 
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
+    classes: Callable[[list[np.ndarray]], int] = lambda xs: 0
 
 
 def list_of_arrays(op: str, what: str, value: Any, names: Sequence[str]) -> list[np.ndarray]:
@@ -118,9 +123,9 @@ def make_batch(op: str, data: Any, names: Names, class_weight: Mapping[int, floa
     xs = list_of_arrays(op, "x", x, names.inputs)
     ys = None if y is None else list_of_arrays(op, "y", y, names.outputs)
     weights = list_of_weights(op, weight, names.outputs, len(ys or names.outputs))
-    if class_weight is not None:
-        weights = weights_of_classes(op, ys, weights, class_weight)
     check_lengths(op, xs, ys, weights)
+    if class_weight is not None:
+        weights = weights_of_classes(op, ys, weights, class_weight, names.classes(xs))
     return Batch(xs, ys, weights)
 
 
@@ -155,10 +160,12 @@ def weights_of_classes(
     ys: Sequence[np.ndarray] | None,
     weights: Sequence[np.ndarray | None],
     class_weight: Mapping[int, float],
+    classes: int,
 ) -> list[np.ndarray | None]:
     """The weight of each sample's class; 1 for classes that are not listed.
 
-    Classes are whole numbers (N,) or (N, 1), or one-hot rows (N, K).
+    Classes are whole numbers (N,) or (N, 1), or one-hot rows (N, K). Those of the targets exist, and those below
+    `classes`, the size of the output; a single output decides between 0 and 1.
     """
     if ys is None or len(ys) != 1:
         raise ValueError(f"{op}: class_weight needs a model with one output and its targets, got {len(ys or [])}")
@@ -166,15 +173,20 @@ def weights_of_classes(
         raise ValueError(f"{op}: give either class_weight or sample_weight, got both")
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"{op}: class_weight expects a dict of weights by class, got {type(class_weight).__name__}")
-    for label in class_weight:
+    for label, weight in class_weight.items():
         if not isinstance(label, (int, float, np.number)) or label < 0 or label != int(label):
             raise ValueError(f"{op}: class_weight expects class numbers as keys, got {label!r}")
+        if not isinstance(weight, (int, float, np.number)) or not 0.0 <= weight < math.inf:
+            raise ValueError(f"{op}: class_weight expects finite weights of at least 0, got {weight!r} for {label!r}")
     y = ys[0]
     if y.ndim == 2 and y.shape[1] > 1:
         y = y.argmax(axis=1)
     y = y.reshape(len(y), -1)
     if y.shape[1] != 1:
         raise ValueError(f"{op}: class_weight needs one class per sample, y has shape {ys[0].shape}")
+    last = max(classes - 1, 1 if classes else 0, ys[0].shape[1] - 1 if ys[0].ndim > 1 else 0, int(y.max()))
+    if strange := [label for label in class_weight if label > last]:
+        raise ValueError(f"{op}: class_weight names class {strange[0]}, the classes are 0 to {last}")
     result = np.ones(len(y), np.float32)
     for label, weight in class_weight.items():
         result[y[:, 0] == label] = weight

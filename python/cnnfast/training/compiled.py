@@ -90,9 +90,8 @@ class RunningResults:
         self._parts: dict[int, Mean] = {}
         if sum(loss is not None for loss in losses) > 1:
             self._parts = {i: Mean(name=f"{name}_loss") for i, name in enumerate(names) if losses[i] is not None}
-        self._metrics: list[tuple[str, int, bool, Metric]] | None = None
+        self._metrics: list[tuple[str, int, bool, Metric]] | None = self._found(None, None)
         self._shapes: tuple[Sequence[Any], Sequence[Any]] | None = None
-        self._resolve(None, None)
         if any(m.lower() in _FORMS for wanted in self._wanted for m, _ in wanted if isinstance(m, str)):
             self._metrics = None
 
@@ -134,10 +133,23 @@ class RunningResults:
         loss, losses, predictions = result
         if self._metrics is None:
             self._shapes = [y.shape for y in ys], [p.shape for p in predictions]
-            self._resolve(*self._shapes)
+            self._metrics = self._found(*self._shapes)
         self.add_loss(loss, losses, size)
         for _, i, weighted, metric in self._metrics or []:
             metric.update_state(ys[i], predictions[i], weights[i] if weighted else None)
+
+    @property
+    def refuse_predictions(self) -> bool:
+        """Whether a metric may refuse predictions for their values."""
+        return any(metric.refuses_predictions for *_, metric in self._metrics or self._found(None, None))
+
+    def check(self, ys: Sequence[Any], predictions: Sequence[np.ndarray], weights: Sequence[Any]) -> None:
+        """Raises what a metric would raise for this batch; changes nothing."""
+        found = self._metrics
+        if found is None:  # not kept: targets that are refused must not decide the form of "accuracy"
+            found = self._found([y.shape for y in ys], [p.shape for p in predictions])
+        for _, i, weighted, metric in found:
+            metric.check(ys[i], predictions[i], weights[i] if weighted else None)
 
     def results(self) -> dict[str, Any]:
         """The results of the batches since the last reset by name, in alphabetical order as in logs."""
@@ -155,7 +167,7 @@ class RunningResults:
         if state["shapes"] is not None:
             targets, predictions = state["shapes"]
             self._shapes = [tuple(s) for s in targets], [tuple(s) for s in predictions]
-            self._resolve(*self._shapes)
+            self._metrics = self._found(*self._shapes)
         for metric, sums in zip(self._all(), state["sums"], strict=True):
             for key, value in sums.items():
                 old = vars(metric).get(key)
@@ -167,7 +179,10 @@ class RunningResults:
     def _all(self) -> list[Metric]:
         return [self._total, *self._parts.values(), *self.metrics]
 
-    def _resolve(self, y_shapes: Sequence[Any] | None, shapes: Sequence[Any] | None) -> None:
+    def _found(
+        self, y_shapes: Sequence[Any] | None, shapes: Sequence[Any] | None
+    ) -> list[tuple[str, int, bool, Metric]]:
+        """Name, number of the output, whether weighted, and metric, for targets and predictions of these shapes."""
         found: list[tuple[str, int, bool, Metric]] = []
         for i, wanted in enumerate(self._wanted):
             for identifier, weighted in wanted:
@@ -181,7 +196,7 @@ class RunningResults:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"compile: metrics must have different names, {names.count(name)} are called {name!r}")
-        self._metrics = found
+        return found
 
 
 def losses_get(identifier: Any) -> Loss | None:
@@ -235,7 +250,3 @@ def _as_list(entry: Any) -> list[Any]:
 def _plain(result: Any) -> Any:
     """A float where the result is one number, an array where it has more."""
     return float(result) if np.ndim(result) == 0 else np.asarray(result)
-
-
-def _is_state(value: Any) -> bool:
-    return isinstance(value, (float, np.ndarray))

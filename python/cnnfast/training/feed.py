@@ -26,6 +26,7 @@ class Feed:
         steps: batches of an epoch; None until it is known.
         step: batches of the current epoch that were given out.
         exhausted: whether the source has come to its end and cannot be repeated.
+        in_memory: whether all samples are at hand, so that they can be checked before the first batch.
     """
 
     def __init__(self, op: str, source: Source, steps: int | None = None):
@@ -34,6 +35,7 @@ class Feed:
         self.steps = source.num_batches if self._wanted is None else self._wanted
         self.step = 0
         self.exhausted = False
+        self.in_memory = source.whole is not None
         self._pass: Iterator[Batch] | None = None
         self._pass_random: dict[str, Any] | None = None
         self._position = 0
@@ -102,8 +104,8 @@ class Feed:
         if self._source.repeatable:
             return
         self.exhausted = True
-        if self._wanted is not None:
+        if self._wanted is not None and self.step:
             warnings.warn(
-                f"{self._op}: the data ended after {self.step} of {self._wanted} batches of this epoch",
+                f"{self._op}: the input ran out of data after {self.step} of {self._wanted} batches of this epoch",
                 stacklevel=6,
             )

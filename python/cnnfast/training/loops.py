@@ -27,6 +27,9 @@ class Validation:
     Args:
         feed: the batches.
         freq: every so many epochs, or after the epochs (from 1) in a collection.
+
+    Attributes:
+        begun: whether there was a validation.
     """
 
     def __init__(self, feed: Feed, freq: int | Container[int]):
@@ -38,6 +41,7 @@ class Validation:
             if freq < 1:
                 raise ValueError(f"fit: validation_freq must be at least 1, got {freq}")
         self.feed = feed
+        self.begun = False
         self._freq = freq
 
     def is_due(self, epoch: int) -> bool:
@@ -79,16 +83,18 @@ class FitLoop:
         self._callbacks.on_train_begin()
         logs: dict[str, Any] = {}
         while self.epoch < self._epochs and not self._model.stop_training:
-            logs = self._run_epoch()
-            if self._feed.exhausted and self.epoch < self._epochs:
+            found = self._run_epoch()
+            logs = found or logs
+            if not found or (self._feed.exhausted and self.epoch < self._epochs):
                 warnings.warn(
-                    f"fit: the data ended in epoch {self.epoch} of {self._epochs}; training stops",
+                    f"fit: the input ran out of data after epoch {self.epoch} of {self._epochs}; training stops",
                     stacklevel=3,
                 )
                 break
         self._callbacks.on_train_end(logs)
 
     def _run_epoch(self) -> dict[str, Any]:
+        """The logs of the epoch; nothing, also for callbacks, if there is no batch left for it."""
         epoch, feed, callbacks = self.epoch, self._feed, self._callbacks
         callbacks.on_epoch_begin(epoch)
         if feed.step == 0:  # otherwise an interrupted epoch goes on
@@ -99,20 +105,31 @@ class FitLoop:
             callbacks.on_train_batch_end(step, self._train(epoch, step, batch))
             if self._model.stop_training:
                 break
-        if not self._begun and feed.step == 0:
-            raise ValueError("fit: there was no batch to train on")
+        if feed.step == 0:
+            if not self._begun:
+                raise ValueError("fit: there was no batch to train on")
+            return {}
         feed.end_epoch()
         logs = self._stepper.results()
         if self._validation is not None and self._validation.is_due(epoch):
-            found = run_test(self._stepper, self._validation.feed, callbacks)
-            logs.update((f"val_{name}", value) for name, value in found.items())
+            logs.update(self._validate(self._validation))
         self.epoch += 1
         callbacks.on_epoch_end(epoch, logs)
         return logs
 
+    def _validate(self, validation: Validation) -> dict[str, Any]:
+        """The results of a validation as logs name them; none, with a warning, once its data have come to an end."""
+        found = run_test(self._stepper, validation.feed, self._callbacks)
+        if not found:
+            if not validation.begun:
+                raise ValueError("validation_data: there was no batch to evaluate")
+            warnings.warn("fit: validation_data ran out of data; there are no val_ results any more", stacklevel=5)
+        validation.begun = True
+        return {f"val_{name}": value for name, value in found.items()}
+
     def _train(self, epoch: int, step: int, batch: Batch) -> dict[str, Any]:
         try:
-            self._stepper.train(batch)
+            self._stepper.train(batch, checked=self._feed.in_memory)
         except NonFiniteLoss as error:
             if not self._callbacks.accepts_non_finite_loss:
                 raise NonFiniteLoss(error.loss, epoch, step, error.what) from None
@@ -157,7 +174,7 @@ class FitLoop:
 
 
 def run_test(stepper: Stepper, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
-    """The results over the batches of one epoch of `feed`, in inference mode."""
+    """The results over the batches of one epoch of `feed`, in inference mode; none if it has no batch."""
     callbacks.on_test_begin()
     stepper.reset()
     feed.restart()
@@ -165,10 +182,8 @@ def run_test(stepper: Stepper, feed: Feed, callbacks: CallbackList) -> dict[str,
         callbacks.on_test_batch_begin(step)
         stepper.test(batch)
         callbacks.on_test_batch_end(step, stepper.results())
-    if feed.step == 0:
-        raise ValueError("evaluate: there was no batch to evaluate")
+    logs = stepper.results() if feed.step else {}
     feed.end_epoch()
-    logs = stepper.results()
     callbacks.on_test_end(logs)
     return logs
 

@@ -11,6 +11,10 @@ from cnnfast.graph.values import Spec
 from cnnfast.losses import Loss
 from cnnfast.training.batches import Batch
 from cnnfast.training.compiled import Compiled, RunningResults
+from cnnfast.training.sources import DEFAULT_BATCH_SIZE
+
+#: samples whose shapes, and targets by metrics, are checked at once
+_CHECKED_AT_ONCE = 256
 
 StepResult = tuple[float, list[float], list[np.ndarray]]
 
@@ -64,6 +68,7 @@ class Stepper:
         self._engine = engine
         self._output_names = output_names
         self._running: RunningResults | None = None
+        self._predictions_checked = False
         if output_names():
             self._connect(output_names())
 
@@ -91,8 +96,13 @@ class Stepper:
         """
         return Stepper(self._engine, optimizer, self.compiled.without_metrics(), self._output_names)
 
-    def train(self, batch: Batch) -> float:
-        """A step of training; its loss. `NonFiniteLoss` if that is not a number."""
+    def train(self, batch: Batch, checked: bool = False) -> float:
+        """A step of training; its loss. `NonFiniteLoss` if that is not a number.
+
+        Before anything is updated the targets are checked, unless they are `checked` already.
+        """
+        if not checked:
+            self.check("train_on_batch", batch)
         return self._run("train_on_batch", self._engine.train, batch)
 
     def test(self, batch: Batch) -> float:
@@ -107,17 +117,31 @@ class Stepper:
         return result[0]
 
     def check(self, op: str, batch: Batch) -> None:
-        """Refuses at once, for all samples in memory, what a loss would refuse when their batch comes."""
-        self.connect(batch)
+        """Refuses targets and weights that a loss or a metric would refuse later.
+
+        Whether a metric takes the model's predictions is found out once, from some of the first batch.
+        """
+        running = self.connect(batch)
         ys, weights = self._targets(op, batch)
-        shapes = self._engine.output_shapes(batch.part(slice(0, 1)).xs)
+        some = batch.part(slice(0, _CHECKED_AT_ONCE))
+        shapes = self._engine.output_shapes(some.xs)
         for loss, y, weight, shape in zip(self.compiled.losses, ys, weights, shapes, strict=False):
-            if loss is None or y is None or shape[0] != 1:
+            if loss is None or y is None or shape[0] != some.size:
                 continue
             spec = Spec((batch.size, *shape[1:]))
             loss.targets(y, spec)
             if weight is not None:
                 loss.weights(weight, spec)
+        if batch.ys is None:
+            return
+        for start in range(0, batch.size, _CHECKED_AT_ONCE):
+            part = batch.part(slice(start, start + _CHECKED_AT_ONCE))
+            made_up = [np.broadcast_to(np.float32(0.5), (part.size, *shape[1:])) for shape in shapes]
+            running.check(part.ys or [], made_up, part.weights)
+        if running.refuse_predictions and not self._predictions_checked:
+            some = batch.part(slice(0, DEFAULT_BATCH_SIZE))
+            running.check(some.ys or [], self._engine.predict(some.xs), some.weights)
+            self._predictions_checked = True
 
     def _targets(self, op: str, batch: Batch) -> tuple[Sequence[Any], Sequence[Any]]:
         if batch.ys is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import Any
 
+import numpy as np
+
 from cnnfast import optimizers
 from cnnfast.callbacks import CallbackList, History
 from cnnfast.training.batches import Names, list_of_arrays, make_batch, unpack
@@ -200,9 +202,15 @@ class Trainer:
             >>> loss, accuracy = model.evaluate(x, y, verbose=0)
         """
         stepper = self._compiled_stepper("evaluate")
-        feed = Feed("evaluate", self._source("evaluate", (x, y, sample_weight), batch_size), steps)
+        source = self._source("evaluate", (x, y, sample_weight), batch_size)
+        feed = Feed("evaluate", source, steps)
+        if source.whole is not None:
+            stepper.check("evaluate", source.whole)
         found = self._callback_list(callbacks, verbose, steps=feed.steps)
-        return _as_returned(stepper, run_test(stepper, feed, found), return_dict)
+        results = run_test(stepper, feed, found)
+        if not results:
+            raise ValueError("evaluate: there was no batch to evaluate")
+        return _as_returned(stepper, results, return_dict)
 
     def predict(
         self,
@@ -284,7 +292,10 @@ class Trainer:
         return self._stepper
 
     def _names(self) -> Names:
-        return Names(self.input_names, self.output_names)
+        return Names(self.input_names, self.output_names, self._output_size)
+
+    def _output_size(self, xs: list[np.ndarray]) -> int:
+        return self._engine.output_shapes([x[:1] for x in xs])[0][-1]
 
     def _source(self, op: str, data: tuple[Any, Any, Any], batch_size: int | None) -> Source:
         return make_source(op, *data, names=self._names(), batch_size=batch_size)

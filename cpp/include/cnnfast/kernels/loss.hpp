@@ -12,6 +12,7 @@ struct LossArgs {
   const std::int32_t* labels; // (M), each in [0,K), or null
   const float* weights;       // (M), or null
   float smoothing;            // label smoothing
+  float delta, alpha, gamma;  // of huber and the focal losses; binary focal loss: alpha < 0 for no balance
   float* dx;                  // gradient of the loss by x (M,K), or null
   double* partial;            // loss_blocks(M, K) numbers
 };
@@ -26,6 +27,18 @@ struct LossKernels {
   double (*binary_crossentropy)(const LossArgs& args);       // x: probabilities
   double (*binary_crossentropy_with_logits)(const LossArgs& args);
   double (*mean_squared_error)(const LossArgs& args);
+  double (*mean_absolute_error)(const LossArgs& args);
+  double (*mean_absolute_percentage_error)(const LossArgs& args);
+  double (*mean_squared_logarithmic_error)(const LossArgs& args);
+  double (*huber)(const LossArgs& args);
+  double (*log_cosh)(const LossArgs& args);
+  double (*hinge)(const LossArgs& args);
+  double (*squared_hinge)(const LossArgs& args);
+  double (*categorical_hinge)(const LossArgs& args);
+  double (*poisson)(const LossArgs& args);
+  double (*kl_divergence)(const LossArgs& args);
+  double (*binary_focal_crossentropy)(const LossArgs& args);
+  double (*categorical_focal_crossentropy)(const LossArgs& args);
 };
 
 }  // namespace cnnfast
