@@ -8,10 +8,6 @@
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
-// dy where 0 < y (< 6), else 0.
-static inline Vec relu_gradient(Vec dy, Vec y) { return vselect_gt(y, vzero(), dy, vzero()); }
-static inline Vec relu6_gradient(Vec dy, Vec y) { return vselect_gt(vset(6.0f), y, relu_gradient(dy, y), vzero()); }
-
 // The standard normal distribution (Hendrycks and Gimpel, "Gaussian error linear units", 2016: gelu = x * cdf(x)).
 static inline Vec normal_cdf(Vec x) { return vfma(verf(x * vset(0.707106781f)), vset(0.5f), vset(0.5f)); }
 static inline Vec normal_density(Vec x) { return vexp(x * x * vset(-0.5f)) * vset(0.398942280f); }
@@ -93,10 +89,7 @@ static void relu_backward_bias(std::int64_t M, std::int64_t K, Epilogue activati
       return g;
     });
   };
-  if (activation == Epilogue::relu6)
-    pass([](Vec g, Vec a) { return relu6_gradient(g, a); });
-  else
-    pass([](Vec g, Vec a) { return relu_gradient(g, a); });
+  with_epilogue_gradient(activation, pass);
 }
 
 static constexpr ActivationKernels activation_kernels = {

@@ -18,8 +18,8 @@ static inline std::int64_t norm_slices(const BatchNormShape& s) {
   return max_of(1, min_of(kNormSlices, s.M * s.C / kNormBlockFloats));
 }
 
-// Two floats a channel for each slice, or three coefficients.
-static std::int64_t norm_workspace(const BatchNormShape& s) { return max_of(2 * norm_slices(s), 3) * s.C; }
+// Two floats a channel for each slice and two coefficients, or four coefficients.
+static std::int64_t norm_workspace(const BatchNormShape& s) { return (2 * norm_slices(s) + 2) * s.C; }
 
 // Calls f(first row, rows, slice) for the blocks of each slice, in order.
 template <class F>
@@ -124,40 +124,56 @@ static inline void for_each_norm_vector(const BatchNormShape& s, const F& f) {
   });
 }
 
-static void norm_normalize(const BatchNormShape& s, const float* x, const float* gamma, const float* beta,
-                           const float* mean, const float* variance, Epilogue epilogue, float* y, float* workspace) {
-  const bool stream = x != y && streams(y, s.M * s.C, s.C);
-  float *scale = workspace, *shift = workspace + s.C;
+// scale = gamma / sigma and shift = beta of all channels.
+static inline void norm_coefficients(const BatchNormShape& s, const Affine& affine, const float* variance, float* scale,
+                                     float* shift) {
   for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
-    store_lanes(full, scale + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
-    store_lanes(full, shift + c, beta ? load_lanes(full, beta + c, lanes) : vzero(), lanes);
-  });
-  for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
-    const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
-    const Vec a = vfma(centred, load_lanes(full, scale + c, lanes), load_lanes(full, shift + c, lanes));
-    full && stream ? vstream(y + i, apply_epilogue(a, epilogue)) : store_lanes(full, y + i, apply_epilogue(a, epilogue), lanes);
+    store_lanes(full, scale + c, norm_scale(full, s, affine.gamma, variance, c, lanes), lanes);
+    store_lanes(full, shift + c, affine.beta ? load_lanes(full, affine.beta + c, lanes) : vzero(), lanes);
   });
 }
 
-// Sums of dy and of dy * (x - mean) over `rows` rows, added to those of earlier blocks.
+static void norm_normalize(const BatchNormShape& s, const float* x, const Affine& affine, const float* mean,
+                           const float* variance, const float* residual, Epilogue epilogue, float* y,
+                           float* workspace) {
+  const bool stream = x != y && residual != y && streams(y, s.M * s.C, s.C);
+  float *scale = workspace, *shift = workspace + s.C;
+  norm_coefficients(s, affine, variance, scale, shift);
+  for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
+    const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
+    Vec a = vfma(centred, load_lanes(full, scale + c, lanes), load_lanes(full, shift + c, lanes));
+    if (residual) a = a + load_lanes(full, residual + i, lanes);
+    a = apply_epilogue(a, epilogue);
+    full && stream ? vstream(y + i, a) : store_lanes(full, y + i, a, lanes);
+  });
+}
+
+// Sums of dz and of dz * (x - mean) over `rows` rows, added to those of earlier blocks; dz = gradient(dy, y) with
+// y = scale * (x - mean) + shift, the bits that the forward pass gave to its epilogue.
+template <class Gradient>
 struct NormSumsStrip {
-  const float *dy, *x, *mean;
+  const Gradient& gradient;
+  const float *dy, *x, *mean, *scale, *shift;
   std::int64_t C, rows;
   bool first;
   float *sum, *product;
 
   template <bool PARTIAL>
   void run(std::int64_t c, std::int64_t cols) const {
-    Vec centre[kNormVecs], sums[kNormVecs], products[kNormVecs];
+    Vec centre[kNormVecs], slope[kNormVecs], offset[kNormVecs], sums[kNormVecs], products[kNormVecs];
     for (int v = 0; v < kNormVecs; ++v) {
       centre[v] = load_cols<kNormVecs, PARTIAL>(mean + c, v, cols);
+      slope[v] = load_cols<kNormVecs, PARTIAL>(scale + c, v, cols);
+      offset[v] = load_cols<kNormVecs, PARTIAL>(shift + c, v, cols);
       sums[v] = products[v] = vzero();
     }
     for (std::int64_t m = 0; m < rows; ++m)
       for (int v = 0; v < kNormVecs; ++v) {
-        const Vec g = load_cols<kNormVecs, PARTIAL>(dy + m * C + c, v, cols);
+        const Vec centred = load_cols<kNormVecs, PARTIAL>(x + m * C + c, v, cols) - centre[v];
+        const Vec g = gradient(load_cols<kNormVecs, PARTIAL>(dy + m * C + c, v, cols),
+                               vfma(centred, slope[v], offset[v]));
         sums[v] = sums[v] + g;
-        products[v] = vfma(g, load_cols<kNormVecs, PARTIAL>(x + m * C + c, v, cols) - centre[v], products[v]);
+        products[v] = vfma(g, centred, products[v]);
       }
     for (int v = 0; v < kNormVecs; ++v) {
       if (!first) {
@@ -170,13 +186,20 @@ struct NormSumsStrip {
   }
 };
 
-static void norm_backward_scale(const BatchNormShape& s, const float* dy, const float* x, const float* mean,
-                                const float* variance, float* dgamma, float* dbeta, float* workspace) {
+static void norm_backward_scale(const BatchNormShape& s, const float* dy, const float* x, const Affine& affine,
+                                const float* mean, const float* variance, Epilogue epilogue, float* dgamma,
+                                float* dbeta, float* workspace) {
   const std::int64_t slices = norm_slices(s);
-  for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
-    float* partial = workspace + slice * 2 * s.C;
-    for_each_norm_strip(s.C, NormSumsStrip{dy + m * s.C, x + m * s.C, mean, s.C, rows, m == slice * s.M / slices,
-                                           partial, partial + s.C});
+  float *scale = workspace + 2 * slices * s.C, *shift = scale + s.C;
+  norm_coefficients(s, affine, variance, scale, shift);
+  with_epilogue_gradient(epilogue, [&](const auto& gradient) {
+    for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
+      float* partial = workspace + slice * 2 * s.C;
+      for_each_norm_strip(
+          s.C, NormSumsStrip<std::decay_t<decltype(gradient)>>{gradient, dy + m * s.C, x + m * s.C, mean, scale, shift,
+                                                               s.C, rows, m == slice * s.M / slices, partial,
+                                                               partial + s.C});
+    });
   });
   for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
     Vec sum = vzero(), product = vzero();
@@ -189,24 +212,27 @@ static void norm_backward_scale(const BatchNormShape& s, const float* dy, const 
   });
 }
 
-// dx = gamma/sigma (dy - dbeta/M - xhat dgamma/M), sigma = sqrt(variance + epsilon) (Ioffe and Szegedy 2015,
+// dx = gamma/sigma (dz - dbeta/M - xhat dgamma/M), sigma = sqrt(variance + epsilon) (Ioffe and Szegedy 2015,
 // section 3, collected).
-static void norm_backward_batch(const BatchNormShape& s, const float* dy, const float* x, const float* gamma,
-                                const float* mean, const float* variance, const float* dgamma, const float* dbeta,
-                                float* dx, float* workspace) {
-  float *scale = workspace, *offset = workspace + s.C, *slope = workspace + 2 * s.C;
+static void norm_backward_batch(const BatchNormShape& s, const float* dy, const float* x, const Affine& affine,
+                                const float* mean, const float* variance, Epilogue epilogue, const float* dgamma,
+                                const float* dbeta, float* dx, float* workspace) {
+  float *scale = workspace, *shift = scale + s.C, *offset = shift + s.C, *slope = offset + s.C;
+  norm_coefficients(s, affine, variance, scale, shift);
   const Vec share = vset(1.0f / static_cast<float>(s.M));
   for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
     const Vec inverse = norm_scale(full, s, nullptr, variance, c, lanes);
-    store_lanes(full, scale + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
     store_lanes(full, offset + c, load_lanes(full, dbeta + c, lanes) * share, lanes);
     store_lanes(full, slope + c, load_lanes(full, dgamma + c, lanes) * share * inverse, lanes);
   });
-  for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
-    const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
-    const Vec g = load_lanes(full, dy + i, lanes) - load_lanes(full, offset + c, lanes);
-    const Vec d = (g - centred * load_lanes(full, slope + c, lanes)) * load_lanes(full, scale + c, lanes);
-    store_lanes(full, dx + i, d, lanes);
+  with_epilogue_gradient(epilogue, [&](const auto& gradient) {
+    for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
+      const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
+      const Vec factor = load_lanes(full, scale + c, lanes);
+      const Vec dz = gradient(load_lanes(full, dy + i, lanes), vfma(centred, factor, load_lanes(full, shift + c, lanes)));
+      const Vec g = dz - load_lanes(full, offset + c, lanes);
+      store_lanes(full, dx + i, (g - centred * load_lanes(full, slope + c, lanes)) * factor, lanes);
+    });
   });
 }
 

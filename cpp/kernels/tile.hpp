@@ -81,6 +81,18 @@ static inline Vec apply_epilogue(Vec a, Epilogue epilogue) {
   return a;
 }
 
+// dy where 0 < y (< 6), else 0.
+static inline Vec relu_gradient(Vec dy, Vec y) { return vselect_gt(y, vzero(), dy, vzero()); }
+static inline Vec relu6_gradient(Vec dy, Vec y) { return vselect_gt(vset(6.0f), y, relu_gradient(dy, y), vzero()); }
+
+// Calls f(gradient), where gradient(dy, y) is what an epilogue lets through; y may be its input as well as its output.
+template <class F>
+static inline void with_epilogue_gradient(Epilogue epilogue, const F& f) {
+  if (epilogue == Epilogue::relu) return f([](Vec dy, Vec y) { return relu_gradient(dy, y); });
+  if (epilogue == Epilogue::relu6) return f([](Vec dy, Vec y) { return relu6_gradient(dy, y); });
+  f([](Vec dy, Vec) { return dy; });
+}
+
 // Calls f.template run<MR, NV, PARTIAL>() for a tile of `rows` x `cols`.
 template <int MR, int NV, bool PARTIAL, class F>
 static inline void dispatch_rows(std::int64_t rows, F& f) {

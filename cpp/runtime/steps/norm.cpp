@@ -12,26 +12,30 @@ BatchNormShape batch_norm_shape(const TensorSpec& x, const Attributes& a) {
 
 std::int64_t workspace_bytes(const BatchNormShape& s) { return kernels().norm.workspace(s) * 4; }
 
-// x, gamma or missing, beta or missing -> y, mean, variance (biased), both of the batch
+// x, gamma or missing, beta or missing, residual or missing -> y, mean, variance (biased), both of the batch
 Step batch_norm(const OpSpec& spec) {
   const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
   const Epilogue epilogue = epilogue_of(spec.attributes);
-  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+  return {"", workspace_bytes(s), [=, summed = spec.has_in(3)](const StepArgs& a) {
             const NormKernels& k = kernels().norm;
             k.moments(s, a.input(0), a.output(1), a.output(2), a.scratch());
-            k.normalize(s, a.input(0), a.input(1), a.input(2), a.output(1), a.output(2), epilogue, a.output(0),
-                        a.scratch());
+            k.normalize(s, a.input(0), {a.input(1), a.input(2)}, a.output(1), a.output(2),
+                        summed ? a.input(3) : nullptr, epilogue, a.output(0), a.scratch());
           }};
 }
 
-// dy, x, gamma or missing, mean, variance -> dx, dgamma, dbeta
+// dy, x, gamma or missing, mean, variance, beta or missing -> dx, dgamma, dbeta. dy is the gradient of what the
+// epilogue made of batch_norm's result; beta counts only where there is one.
 Step batch_norm_backward(const OpSpec& spec) {
   const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
-  return {"", workspace_bytes(s), [=](const StepArgs& a) {
+  const Epilogue epilogue = epilogue_of(spec.attributes);
+  return {"", workspace_bytes(s), [=, shifted = spec.has_in(5)](const StepArgs& a) {
             const NormKernels& k = kernels().norm;
-            k.backward_scale(s, a.input(0), a.input(1), a.input(3), a.input(4), a.output(1), a.output(2), a.scratch());
-            k.backward_batch(s, a.input(0), a.input(1), a.input(2), a.input(3), a.input(4), a.output(1), a.output(2),
-                             a.output(0), a.scratch());
+            const Affine affine{a.input(2), shifted ? a.input(5) : nullptr};
+            k.backward_scale(s, a.input(0), a.input(1), affine, a.input(3), a.input(4), epilogue, a.output(1),
+                             a.output(2), a.scratch());
+            k.backward_batch(s, a.input(0), a.input(1), affine, a.input(3), a.input(4), epilogue, a.output(1),
+                             a.output(2), a.output(0), a.scratch());
           }};
 }
 
@@ -40,7 +44,7 @@ Step batch_norm_inference(const OpSpec& spec) {
   const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"", workspace_bytes(s), [=](const StepArgs& a) {
-            kernels().norm.normalize(s, a.input(0), a.input(1), a.input(2), a.input(3), a.input(4), epilogue,
+            kernels().norm.normalize(s, a.input(0), {a.input(1), a.input(2)}, a.input(3), a.input(4), nullptr, epilogue,
                                      a.output(0), a.scratch());
           }};
 }
@@ -57,8 +61,8 @@ Step batch_norm_inference_backward_input(const OpSpec& spec) {
 Step batch_norm_backward_scale(const OpSpec& spec) {
   const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
   return {"", workspace_bytes(s), [=](const StepArgs& a) {
-            kernels().norm.backward_scale(s, a.input(0), a.input(1), a.input(2), a.input(3), a.output(0), a.output(1),
-                                          a.scratch());
+            kernels().norm.backward_scale(s, a.input(0), a.input(1), {nullptr, nullptr}, a.input(2), a.input(3),
+                                          Epilogue::none, a.output(0), a.output(1), a.scratch());
           }};
 }
 

@@ -56,7 +56,10 @@ def pack_weights(graph: Graph) -> None:
         return
     constant = _constant_values(graph)
     for node in graph.nodes[:]:
-        if not isinstance(node.op, Op) or not node.op.packs or id(w := given(node, 1)) not in constant:
+        if not isinstance(node.op, Op) or not node.op.packs:
+            continue
+        w = given(node, 1)
+        if not (_is_given(w) or id(w) in constant):
             continue
         floats = step_of(node).packed_floats
         x = given(node, 0)
@@ -108,5 +111,5 @@ def _constant_values(graph: Graph) -> set[int]:
             if isinstance(node.op, Op) and not node.op.random:
                 inputs = [v for v in node.inputs if v is not None]
                 if all(_is_given(v) or id(v) in found for v in inputs):
-                    found.update(id(v) for v in [*inputs, *node.outputs])
+                    found.update(id(v) for v in node.outputs)
     return found

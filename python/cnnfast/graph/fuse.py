@@ -16,6 +16,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     fold_batch_norms(graph, keep)
     _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
+    _fuse_activation_and_norm_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
 
 
@@ -67,8 +68,12 @@ def _sum(padding: Sequence[int], sides: Node) -> list[int]:
     return [a + b for a, b in zip(padding, sides.attributes["padding"], strict=True)]
 
 
+# Ops that add one more input to their result as they store it: which input that is.
+_RESIDUAL = {"conv2d": 3, "conv2d_backward_input": 3, "batch_norm": 3}
+
+
 def _fuse_residuals(graph: Graph, keep: Sequence[Value]) -> None:
-    """A sum of a convolution, read by nobody else, and a value made before it is added as the convolution is stored."""
+    """A sum with a value made before is part of the op that makes the other operand, if nobody else reads that."""
     uses = graph.uses(keep)
     position = {id(n): i for i, n in enumerate(graph.nodes)}
     made = lambda v: -1 if v.node is None else position[id(v.node)]  # noqa: E731
@@ -78,7 +83,8 @@ def _fuse_residuals(graph: Graph, keep: Sequence[Value]) -> None:
             continue
         earlier, later = sorted((given(node, 0), given(node, 1)), key=made)
         maker = later.node
-        if maker is None or maker.op.name != "conv2d" or len(maker.inputs) > 3 or "epilogue" in maker.attributes:
+        place = None if maker is None else _RESIDUAL.get(maker.op.name)
+        if maker is None or len(maker.inputs) != place or later.index != 0 or "epilogue" in maker.attributes:
             continue
         if uses[id(later)] != 1 or earlier.spec != later.spec:
             continue
@@ -106,6 +112,30 @@ def _fuse_epilogues(graph: Graph, keep: Sequence[Value]) -> None:
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
 
 
+_ACTIVATION_GRADIENTS = frozenset({"relu_backward", "relu6_backward"})
+
+
+def _fuse_activation_and_norm_gradients(graph: Graph, keep: Sequence[Value]) -> None:
+    """The gradient of batch normalization with an epilogue works out from x what the activation let through."""
+    uses = graph.uses(keep)
+    dropped: set[int] = set()
+    for node in graph.nodes:
+        masked = node.inputs[0].node if node.op.name == "batch_norm_backward" and node.inputs[0] is not None else None
+        if masked is None or masked.op.name not in _ACTIVATION_GRADIENTS or uses[id(masked.outputs[0])] != 1:
+            continue
+        forward = given(masked, 1).node
+        epilogue = masked.op.name.removesuffix("_backward")
+        if forward is None or forward.op.name != "batch_norm" or forward.attributes.get("epilogue") != epilogue:
+            continue
+        same = len(forward.inputs) == 3 and forward.inputs[0] is node.inputs[1] and forward.outputs[1] is node.inputs[3]
+        if not same:
+            continue
+        node.inputs = [masked.inputs[0], *node.inputs[1:], forward.inputs[2]]
+        node.attributes = {**node.attributes, "epilogue": epilogue}
+        dropped.add(id(masked))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
 def _fuse_activation_and_bias_gradients(graph: Graph, keep: Sequence[Value]) -> None:
     """dz = dy where the ReLU let through, and db = the sum of dz: one reading of dy instead of two."""
     fused_op = OPS["relu_backward_bias"]
@@ -114,7 +144,7 @@ def _fuse_activation_and_bias_gradients(graph: Graph, keep: Sequence[Value]) -> 
     nodes: list[Node] = []
     for node in graph.nodes:
         bias = bias_nodes.get(id(node.outputs[0])) if node.outputs else None
-        if bias is None or node.op.name not in ("relu_backward", "relu6_backward"):
+        if bias is None or node.op.name not in _ACTIVATION_GRADIENTS:
             nodes.append(node)
             continue
         dz, db = node.outputs[0], bias.outputs[0]

@@ -12,21 +12,26 @@ struct BatchNormShape {
   float epsilon;
 };
 
+struct Affine {
+  const float *gamma, *beta;
+};
+
 struct NormKernels {
   // Floats of workspace for each of the functions below that take one.
   std::int64_t (*workspace)(const BatchNormShape& shape);
   // Mean and biased variance of each channel.
   void (*moments)(const BatchNormShape& shape, const float* x, float* mean, float* variance, float* workspace);
-  // y from given moments.
-  void (*normalize)(const BatchNormShape& shape, const float* x, const float* gamma, const float* beta,
-                    const float* mean, const float* variance, Epilogue epilogue, float* y, float* workspace);
-  // dgamma = sum of dy * xhat, dbeta = sum of dy.
-  void (*backward_scale)(const BatchNormShape& shape, const float* dy, const float* x, const float* mean,
-                         const float* variance, float* dgamma, float* dbeta, float* workspace);
-  // dx where mean and variance are those of x itself, which dx takes into account.
-  void (*backward_batch)(const BatchNormShape& shape, const float* dy, const float* x, const float* gamma,
-                         const float* mean, const float* variance, const float* dgamma, const float* dbeta, float* dx,
+  // y from given moments: epilogue(gamma * xhat + beta + residual); residual may be null.
+  void (*normalize)(const BatchNormShape& shape, const float* x, const Affine& affine, const float* mean,
+                    const float* variance, const float* residual, Epilogue epilogue, float* y, float* workspace);
+  // dgamma = sum of dz * xhat, dbeta = sum of dz, where dz is what the epilogue lets through of dy.
+  void (*backward_scale)(const BatchNormShape& shape, const float* dy, const float* x, const Affine& affine,
+                         const float* mean, const float* variance, Epilogue epilogue, float* dgamma, float* dbeta,
                          float* workspace);
+  // dx where mean and variance are those of x itself, which dx takes into account.
+  void (*backward_batch)(const BatchNormShape& shape, const float* dy, const float* x, const Affine& affine,
+                         const float* mean, const float* variance, Epilogue epilogue, const float* dgamma,
+                         const float* dbeta, float* dx, float* workspace);
   // dx where mean and variance are constants.
   void (*backward_constant)(const BatchNormShape& shape, const float* dy, const float* gamma, const float* variance,
                             float* dx, float* workspace);

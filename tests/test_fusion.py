@@ -1,0 +1,231 @@
+"""What the compiler rewrites computes what was written, and is indeed rewritten."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast import layers, ops
+from cnnfast.graph.differentiate import differentiate
+from cnnfast.graph.program import Program
+from cnnfast.graph.values import Graph, Spec, Variable
+from cnnfast.ops import engine
+
+
+def _random(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def _compile(build, arrays, *, training):
+    """Traces build(*values) and returns the names of the ops that are left, and the results."""
+    graph = Graph(training=training)
+    inputs = [graph.input(Spec(a.shape)) for a in arrays]
+    outputs = build(*inputs)
+    program = Program(graph, inputs, outputs)
+    return [n.op.name for n in graph.nodes], program.run(arrays)[1]
+
+
+def _close(actual, expected, tolerance=2e-5):
+    assert actual.shape == expected.shape
+    assert np.max(np.abs(actual - expected)) <= tolerance * np.max(np.abs(expected))
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("op", ["conv2d", "depthwise_conv2d"])
+def test_zeros_around_an_input_become_padding(op, training):
+    x = _random(2, 7, 6, 3)
+    w = Variable(_random(3, 3, 3, 4) if op == "conv2d" else _random(3, 3, 3, 2))
+    run = getattr(ops, op)
+    sides = ((2, 1), (0, 3))
+    names, (y,) = _compile(lambda v: [run(ops.zero_pad2d(v, sides), w, padding=1)], [x], training=training)
+    assert "zero_pad2d" not in names
+    _close(y, run(ops.zero_pad2d(x, sides), w.numpy(), padding=1))
+
+
+def test_gradients_of_a_padded_input_are_not_computed_where_the_zeros_were():
+    x, w, dy = _random(2, 7, 6, 3), Variable(_random(3, 3, 3, 4)), _random(2, 4, 3, 4)
+
+    def build(v, g):
+        y = ops.conv2d(ops.zero_pad2d(v, 1), w, strides=2)
+        return differentiate(v.graph, [(y, g)], [v, v.graph.variable(w)])
+
+    names, (dx, dw) = _compile(build, [x, dy], training=True)
+    assert not {"zero_pad2d", "crop2d"} & set(names)
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    exact_dx, exact_dw, _ = ops.conv2d_backward(dy, padded, w.numpy(), strides=2)
+    _close(dx, exact_dx[:, 1:-1, 1:-1])
+    _close(dw, exact_dw)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "dense"])
+def test_batch_normalization_is_folded_into_the_weights_before_it(kind, bias):
+    x = _random(5, 12) if kind == "dense" else _random(2, 7, 6, 12)
+    w, run = {
+        "conv": (_random(3, 3, 12, 16), ops.conv2d),
+        "depthwise": (_random(3, 3, 12, 2), ops.depthwise_conv2d),
+        "dense": (_random(12, 16), ops.dense),
+    }[kind]
+    channels = 24 if kind == "depthwise" else 16
+    b = Variable(_random(channels, seed=1)) if bias else None
+    gamma, beta, mean = (Variable(_random(channels, seed=s)) for s in (2, 3, 4))
+    variance = Variable(np.abs(_random(channels, seed=5)))
+    weights = Variable(w)
+
+    def build(v):
+        return [ops.relu(ops.batch_norm_inference(run(v, weights, b), gamma, beta, mean, variance))]
+
+    names, (y,) = _compile(build, [x], training=False)
+    assert names[-1] == run.__name__ and "relu" not in names
+    plain = run(x, w, None if b is None else b.numpy())
+    _close(y, ops.relu(ops.batch_norm_inference(plain, *(v.numpy() for v in (gamma, beta, mean, variance)))))
+
+
+def test_batch_normalization_of_a_value_that_is_read_elsewhere_stays():
+    x, w, one = _random(2, 5, 5, 3), Variable(_random(3, 3, 3, 4)), Variable(np.ones(4))
+
+    def build(v):
+        y = ops.conv2d(v, w)
+        return [ops.batch_norm_inference(y, one, one, one, one), y]
+
+    names, (z, y) = _compile(build, [x], training=False)
+    assert "batch_norm_inference" in names
+    _close(y, ops.conv2d(x, w.numpy()))
+    _close(z, ops.batch_norm_inference(y, *[np.ones(4)] * 4))
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+@pytest.mark.parametrize("channels", [5, 48])
+def test_a_sum_and_its_activation_are_part_of_the_convolution(channels, algorithm):
+    x, w = _random(3, 9, 10, channels), Variable(_random(3, 3, channels, channels))
+    cnnfast.config.set_conv2d_algorithm(algorithm)
+    try:
+        names, (y,) = _compile(lambda v: [ops.relu(ops.add(ops.conv2d(v, w, padding=1), v))], [x], training=False)
+        assert names == ["pack_weights", "conv2d"]
+        _close(y, ops.relu(ops.conv2d(x, w.numpy(), padding=1) + x))
+    finally:
+        cnnfast.config.set_conv2d_algorithm("auto")
+
+
+def test_a_sum_of_two_convolutions_reads_the_one_made_first():
+    x, v, w = _random(2, 6, 6, 300), Variable(_random(1, 1, 300, 4)), Variable(_random(3, 3, 300, 4, seed=1))
+
+    def build(t):
+        return [ops.add(ops.conv2d(t, v), ops.conv2d(t, w, padding=1))]
+
+    names, (y,) = _compile(build, [x], training=False)
+    assert "add" not in names
+    _close(y, ops.conv2d(x, v.numpy()) + ops.conv2d(x, w.numpy(), padding=1))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+@pytest.mark.parametrize("channels", [3, 16, 70])
+def test_the_gradient_through_activation_and_batch_normalization_is_one_op(activation, channels):
+    x, dy = 4 * _random(64, channels), _random(64, channels, seed=1)
+    gamma, beta = Variable(_random(channels, seed=2)), Variable(1 + _random(channels, seed=3))
+
+    def build(v, g):
+        y = getattr(ops, activation)(ops.batch_norm(v, gamma, beta)[0])
+        return differentiate(v.graph, [(y, g)], [v, v.graph.variable(gamma), v.graph.variable(beta)])
+
+    names, found = _compile(build, [x, dy], training=True)
+    assert names == ["batch_norm", "batch_norm_backward"]
+    y, mean, variance = ops.batch_norm(x, gamma.numpy(), beta.numpy())
+    dz = np.where((y > 0) & ((y < 6) | (activation == "relu")), dy, 0)
+    for actual, exact in zip(found, ops.batch_norm_backward(dz, x, gamma.numpy(), mean, variance), strict=True):
+        _close(actual, exact)
+
+
+@pytest.mark.parametrize("shortcut", ["value", "projection"])
+def test_batch_normalization_adds_the_shortcut_and_passes_both_gradients(shortcut):
+    x, dy = _random(40, 8), _random(40, 8, seed=1)
+    ones, zeros = Variable(np.ones(8)), Variable(np.zeros(8))
+    w = Variable(_random(8, 8, seed=2))
+
+    def build(v, g):
+        other = v if shortcut == "value" else ops.batch_norm(ops.dense(v, w), ones, zeros)[0]
+        y = ops.relu(ops.add(ops.batch_norm(v, ones, zeros)[0], other))
+        return [y, *differentiate(v.graph, [(y, g)], [v])]
+
+    names, (y, dx) = _compile(build, [x, dy], training=True)
+    assert names.count("add") == 1  # the two gradients of x
+    one, zero = np.ones(8), np.zeros(8)
+    a, mean, variance = ops.batch_norm(x, one, zero)
+    inner = ops.dense(x, w.numpy())
+    b, other_mean, other_variance = ops.batch_norm(inner, one, zero)
+    exact = np.maximum(a + (x if shortcut == "value" else b), 0)
+    _close(y, exact)
+    dz = np.where(exact > 0, dy, 0)
+    exact_dx = ops.batch_norm_backward(dz, x, one, mean, variance)[0]
+    if shortcut == "value":
+        exact_dx = exact_dx + dz
+    else:
+        exact_dx = exact_dx + ops.batch_norm_backward(dz, inner, one, other_mean, other_variance)[0] @ w.numpy().T
+    _close(dx, exact_dx)
+
+
+def _network():
+    model = cnnfast.Sequential(
+        [
+            cnnfast.Input((8, 8, 3)),
+            layers.Conv2D(20, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(20, 1),
+            layers.Flatten(),
+            layers.Dense(4),
+        ]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def _fresh(model, x):
+    """What a model that never predicted before says with the same weights."""
+    other = _network()
+    other.set_weights(model.get_weights())
+    return other.predict_on_batch(x)
+
+
+def test_predictions_follow_every_change_of_the_weights():
+    model, x, y = _network(), _random(4, 8, 8, 3), np.array([0, 1, 2, 3])
+    changes = {
+        "training": lambda: model.train_on_batch(x, y),
+        "set_weights": lambda: model.set_weights([1.5 * w for w in model.get_weights()]),
+        "assign": lambda: model.layers[-1].kernel.assign(np.ones((1280, 4))),
+        "an op that updates": lambda: ops.moving_average_update(
+            model.layers[1].moving_mean, np.ones(20, np.float32), momentum=0.5
+        ),
+    }
+    before = model.predict_on_batch(x)
+    for name, change in changes.items():
+        change()
+        after = model.predict_on_batch(x)
+        assert not np.array_equal(after, before), name
+        assert np.array_equal(after, _fresh(model, x)), name
+        before = after
+
+
+def test_what_depends_on_weights_alone_is_computed_once():
+    graph = Graph()
+    x, w = graph.input(Spec((2, 6, 6, 3))), Variable(_random(3, 3, 3, 4))
+    program = Program(graph, [x], [ops.conv2d(x, ops.relu(graph.variable(w)))])
+    seconds = dict(program.profile([_random(2, 6, 6, 3)]))
+    assert {"relu", "pack_weights", "conv2d"} == set(seconds)
+    before = dict(program._engine.step_seconds())
+    program.profile([_random(2, 6, 6, 3)])
+    after = dict(program._engine.step_seconds())
+    assert after["relu"] == before["relu"] and after["pack_weights"] == before["pack_weights"]
+
+
+def test_results_are_the_same_bits_for_any_number_of_threads():
+    model, x, threads = _network(), _random(9, 8, 8, 3), engine.num_threads()
+    found = []
+    try:
+        for n in (1, 2, 4):
+            cnnfast.set_threads(n)
+            found.append(model.predict_on_batch(x))
+    finally:
+        cnnfast.set_threads(threads)
+    assert all(np.array_equal(a, found[0]) for a in found)
