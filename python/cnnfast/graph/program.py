@@ -9,7 +9,7 @@ import numpy as np
 from cnnfast.graph.constants import constants_first, known, pack_weights, step_of
 from cnnfast.graph.fuse import fuse
 from cnnfast.graph.plan import op_of, plan
-from cnnfast.graph.values import Graph, Node, Value
+from cnnfast.graph.values import Graph, Value
 from cnnfast.ops import engine
 
 

@@ -162,8 +162,9 @@ def _run_now(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes, se
     outputs = [np.empty(s.known_shape, s.dtype) for s in out_specs]
     engine.run_step(op.name, arrays, outputs, attributes, seed)
     for i in op.updates:
-        if isinstance(inputs[i], Variable):
-            inputs[i].changes += 1
+        updated = inputs[i]
+        if isinstance(updated, Variable):
+            updated.changes += 1
     return outputs
 
 
