@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -50,13 +50,24 @@ class Variable:
         [1.0, 2.0, 3.0]
     """
 
-    __slots__ = ("_value", "changes", "name", "trainable")
+    __slots__ = ("_trainable", "_value", "changes", "name")
+    trainable_changes: ClassVar[int] = 0  # of any variable or layer: as long as it stays, nobody needs to look
 
     def __init__(self, value: Any, name: str = "variable", trainable: bool = True, dtype: str = "float32"):
         self._value: np.ndarray = np.array(value, dtype=dtype, order="C")
         self.name = name
         self.trainable = trainable
         self.changes = 0  # what was computed from the value holds as long as this stays the same
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training may change it by a gradient; may be set at any time."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        Variable.trainable_changes += 1
 
     @property
     def value(self) -> np.ndarray:

@@ -195,6 +195,7 @@ class Layer:
     def trainable(self, value: bool) -> None:
         for layer in self.all_layers():
             layer._trainable = bool(value)
+        Variable.trainable_changes += 1
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights, in the order of `weights`."""

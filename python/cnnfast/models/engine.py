@@ -12,7 +12,7 @@ import numpy as np
 from cnnfast import random
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
-from cnnfast.graph.values import Graph, Spec, Value
+from cnnfast.graph.values import Graph, Spec, Value, Variable
 from cnnfast.losses import Loss, NumpyLoss
 from cnnfast.ops import engine as core
 from cnnfast.ops.elementwise import add, scale
@@ -46,6 +46,8 @@ class Engine:
         self._programs: OrderedDict[Any, Any] = OrderedDict()
         self._structure: Any = None  # of the model when the Programs were built
         self._changes = -1  # anywhere, when that was looked at
+        self._trainable: Any = None  # which layers and weights are trainable
+        self._trainable_changes: Any = None  # anywhere, when that was looked at
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
         self.optimizer: Any = None
@@ -177,7 +179,12 @@ class Engine:
         """Changes of `trainable` take effect at once: each combination has Programs of its own."""
         if kind != "train":
             return None
-        return tuple((layer.trainable, *(w.trainable for w in layer._weights)) for layer in self._model.all_layers())
+        changes = (self._model.changes, Variable.trainable_changes)
+        if changes != self._trainable_changes:
+            layers = self._model.all_layers()
+            self._trainable = tuple((layer.trainable, *(w.trainable for w in layer._weights)) for layer in layers)
+            self._trainable_changes = changes
+        return self._trainable
 
     def _trace(self, graph: Graph, xs: Arrays) -> tuple[list[Value], list[Value]]:
         inputs = [graph.input(Spec(x.shape, x.dtype.name)) for x in xs]
