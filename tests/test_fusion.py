@@ -229,3 +229,24 @@ def test_results_are_the_same_bits_for_any_number_of_threads():
     finally:
         cnnfast.set_threads(threads)
     assert all(np.array_equal(a, found[0]) for a in found)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+@pytest.mark.parametrize(("size", "strides"), [(2, 2), (3, 2), (2, 3)])
+def test_gradients_are_masked_before_they_go_back_through_pooling(activation, size, strides):
+    x, b = 4 * _random(3, 9, 8, 5), Variable(_random(5, seed=2))
+    w = Variable(_random(1, 1, 5, 5, seed=3))
+    gradient = getattr(ops, f"{activation}_backward")
+
+    def build(v, g):
+        y = ops.max_pool2d(getattr(ops, activation)(ops.conv2d(v, w, b)), size, strides=strides)
+        return differentiate(v.graph, [(y, g)], [v, v.graph.variable(b)])
+
+    y = getattr(ops, activation)(ops.conv2d(x, w.numpy(), b.numpy()))
+    pooled, argmax = ops.max_pool2d_argmax(y, size, strides=strides)
+    dy = _random(*pooled.shape, seed=1)
+    names, (dx, db) = _compile(build, [x, dy], training=True)
+    assert names.index("relu_backward_bias") < names.index("max_pool2d_backward")
+    dz = gradient(ops.max_pool2d_backward(dy, argmax, (9, 8), size, strides=strides), y)
+    _close(dx, ops.conv2d_backward(dz, x, w.numpy())[0])
+    _close(db, dz.sum((0, 1, 2), dtype=float))

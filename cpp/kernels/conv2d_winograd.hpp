@@ -160,6 +160,7 @@ static std::int64_t winograd_packed_floats(const GatherConv& conv) {
 // packed[point][panel][channel][kTileCols], zero-filled past the last filter.
 static void winograd_pack(const GatherConv& conv, const float* w, float* packed) {
   constexpr std::int64_t kChannels = 16;
+  const bool stream = streams(packed, winograd_packed_floats(conv), 16);
   const std::int64_t panels = winograd_panels(conv.out_channels), chunks = ceil_div(conv.channels, kChannels);
   parallel(panels * chunks, [&](std::int64_t task, int) {
     const std::int64_t panel = task / chunks, c0 = task % chunks * kChannels;
@@ -182,7 +183,9 @@ static void winograd_pack(const GatherConv& conv, const float* w, float* packed)
         float* to = packed + (panel * conv.channels + c0 + c) * kTileCols + v * Vec::width;
         winograd_2d<3, 6>(
             winograd_weight, [&](int i, int j) { return vload(taps[c][i * 3 + j] + v * Vec::width); },
-            [&](int i, int j, Vec a) { vstore(to + (i * 6 + j) * panels * conv.channels * kTileCols, a); });
+            [&](int i, int j, Vec a) {
+              store_result(stream, to + (i * 6 + j) * panels * conv.channels * kTileCols, a);
+            });
       }
   });
 }

@@ -17,6 +17,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
     _fuse_activation_and_norm_gradients(graph, keep)
+    _mask_before_pooling_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
 
 
@@ -134,6 +135,34 @@ def _fuse_activation_and_norm_gradients(graph: Graph, keep: Sequence[Value]) -> 
         node.attributes = {**node.attributes, "epilogue": epilogue}
         dropped.add(id(masked))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+def _mask_before_pooling_gradients(graph: Graph, keep: Sequence[Value]) -> None:
+    """What a max-pooling sends back goes through the activation before it where the largest values did.
+
+    So the gradient is masked, and summed for the bias, while it still has the size of the pooling's output.
+    """
+    uses = graph.uses(keep)
+    for i, node in enumerate(graph.nodes):
+        if node.op.name not in _ACTIVATION_GRADIENTS:
+            continue
+        spread, y = given(node, 0), given(node, 1)
+        back = spread.node
+        if back is None or back.op.name != "max_pool2d_backward" or uses[id(spread)] != 1:
+            continue
+        pool = given(back, 1).node
+        if pool is None or pool.op.name != "max_pool2d" or pool.inputs[0] is not y:
+            continue
+        dy, dz, pooled = given(back, 0), node.outputs[0], pool.outputs[0]
+        masked = Value(dy.spec, graph, node)
+        node.inputs, node.outputs = [dy, pooled], [masked]
+        back.inputs[0], back.outputs = masked, [dz]
+        dz.node = back
+        at = graph.nodes.index(back)
+        graph.nodes[at], graph.nodes[i] = node, back
+        for reader in graph.nodes:
+            if reader.op.name == "bias_backward" and reader.inputs[0] is dz:
+                reader.inputs[0] = masked
 
 
 def _fuse_activation_and_bias_gradients(graph: Graph, keep: Sequence[Value]) -> None:
