@@ -136,8 +136,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def gradient_targets(workload: Workload) -> list[str]:
-    """What a kernel workload differentiates by: "x" and weights of its one layer; nothing for "forward"."""
+    """What a kernel workload differentiates by: "x" and weights of its one layer; nothing for predictions."""
     learned = [
         name.rsplit("/", 1)[1] for name in workload.weight_shapes() if not name.rsplit("/", 1)[1].startswith("moving")
     ]
-    return {"forward": [], "dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}[workload.mode]
+    return {"infer": [], "forward": [], "dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}[workload.mode]
