@@ -12,30 +12,15 @@ from math import prod
 import numpy as np
 import pytest
 
-from cnnfast.bench import agreement, cli, networks, peers, report, statistics, workloads
-from cnnfast.bench.agreement import Answer, checks, disagreement
+from cnnfast.bench import cli, networks, peers, report, statistics, workloads
 from cnnfast.bench.data import make_data
 from cnnfast.bench.peers import PEERS, Peer
 from cnnfast.bench.plot import save_plot
 from cnnfast.bench.process import WorkerError, WorkerProcess
 from cnnfast.bench.runner import Runner, Settings
-from cnnfast.bench.spec import Net, Workload, gradient_targets
+from cnnfast.bench.spec import Workload, gradient_targets
 from cnnfast.bench.worker import WARM_UP_STEPS, Worker, serve
-
-
-def small_training(dropout: float = 0.0) -> Workload:
-    net = Net()
-    net.add("conv2d", filters=3, kernel=3, activation="relu")
-    net.add("max_pool", kernel=2, strides=2)
-    net.add("flatten")
-    net.add("dropout", rate=dropout)
-    net.add("dense", units=4, activation="softmax")
-    return Workload("small", "train", (6, 6, 2), 5, net.built(), "sparse_categorical_crossentropy", "adam")
-
-
-def small_prediction() -> Workload:
-    return dataclasses.replace(small_training(), name="small-infer", mode="infer", loss="", optimizer="")
-
+from tests.bench_rows import small_prediction, small_training
 
 # Workloads
 
@@ -96,83 +81,6 @@ def test_first_layers_have_no_row_for_dx() -> None:
 def test_gradient_targets_leave_out_running_statistics() -> None:
     assert gradient_targets(workloads.select("kernel/batch-norm/both")[0]) == ["x", "gamma", "beta"]
     assert gradient_targets(workloads.select("kernel/dense-576-64/dw")[0]) == ["kernel"]
-
-
-# Agreement
-
-
-def answers(check: agreement.Check) -> Answer:
-    """A plausible answer: weights that moved, or random outputs."""
-    rng = np.random.default_rng(0)
-    start = make_data(check.workload).weights
-    if check.steps:
-        moved = {k: w + rng.standard_normal(w.shape).astype(np.float32) for k, w in start.items()}
-        return Answer([2.0] * check.steps, moved)
-    return Answer([], {"y": rng.standard_normal((5, 4)).astype(np.float32)})
-
-
-def changed(answer: Answer, name: str, change: float) -> Answer:
-    arrays = {k: a.copy() for k, a in answer.arrays.items()}
-    arrays[name].flat[0] += change
-    return dataclasses.replace(answer, arrays=arrays)
-
-
-def test_training_is_checked_by_prediction_gradient_and_update() -> None:
-    found = list(checks(small_training(0.5)))
-    assert [c.what for c in found] == ["prediction", "gradient", "update"]
-    assert all(c.workload.layers == small_training(0.0).layers for c in found)
-    assert found[1].workload.optimizer == "sgd"
-    assert found[2].workload.optimizer == "adam"
-
-
-@pytest.mark.parametrize("check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what)
-def test_equal_answers_agree(check: agreement.Check) -> None:
-    assert disagreement(check, answers(check), answers(check)) == ""
-
-
-def test_one_wrong_output_is_caught() -> None:
-    (check,) = checks(small_prediction())
-    good = answers(check)
-    assert disagreement(check, good, changed(good, "y", 1e-6)) == ""
-    assert "y differs by" in disagreement(check, good, changed(good, "y", 1e-2))
-    assert "y differs by inf" in disagreement(check, good, changed(good, "y", float("nan")))
-
-
-def test_one_wrong_gradient_is_caught_whatever_the_size_of_the_weight() -> None:
-    check = list(checks(small_training()))[1]
-    good = answers(check)
-    assert disagreement(check, good, changed(good, "conv2d_1/kernel", 0.01)) == ""
-    assert "conv2d_1/kernel differs by" in disagreement(check, good, changed(good, "conv2d_1/kernel", 1.0))
-    assert "dense_5/bias differs by" in disagreement(check, good, changed(good, "dense_5/bias", 0.5))
-
-
-def test_rounding_of_a_gradient_that_is_nothing_is_no_difference() -> None:
-    check = list(checks(small_training()))[1]
-    good, start = answers(check), make_data(check.workload).weights
-    good.arrays["dense_5/bias"][:] = start["dense_5/bias"]
-    assert disagreement(check, good, changed(good, "dense_5/bias", 1e-6)) == ""
-    assert "dense_5/bias differs by" in disagreement(check, good, changed(good, "dense_5/bias", 1e-2))
-
-
-def test_a_step_of_double_size_is_caught() -> None:
-    check = list(checks(small_training()))[2]
-    good, start = answers(check), make_data(check.workload).weights
-    double = dataclasses.replace(good, arrays={k: 2 * a - start[k] for k, a in good.arrays.items()})
-    assert "differs by 1.0e+00" in disagreement(check, good, double)
-
-
-@pytest.mark.parametrize("loss", [2.1, float("nan")])
-def test_another_loss_is_caught(loss: float) -> None:
-    check = list(checks(small_training()))[2]
-    good = answers(check)
-    assert "losses" in disagreement(check, good, dataclasses.replace(good, losses=[2.0, loss]))
-
-
-def test_missing_arrays_and_other_shapes_are_caught() -> None:
-    (check,) = checks(small_prediction())
-    good = answers(check)
-    assert "expected ['y'], got ['z']" in disagreement(check, good, Answer([], {"z": good.arrays["y"]}))
-    assert "shapes (5, 4) and (4, 5)" in disagreement(check, good, Answer([], {"y": good.arrays["y"].T}))
 
 
 # Runner
@@ -438,50 +346,3 @@ def test_plot_shows_ratios_and_refuses_to_show_nothing(tmp_path) -> None:  # typ
     assert text.count("<svg") == 1
     with pytest.raises(ValueError, match="nothing to plot"):
         save_plot([], tmp_path / "y.png")
-
-
-# Peers
-
-
-def branched_training() -> Workload:
-    """Nearly every kind of layer, with uneven padding, groups, branches and a frozen layer."""
-    net = Net()
-    net.add("conv2d", filters=4, kernel=3, strides=2, padding="same", bias=False)
-    net.add("batch_norm")
-    x = net.add("relu")
-    a = net.add("conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False)
-    net.add("depthwise", x, kernel=3, padding=1)
-    net.add("relu6")
-    b = net.add("conv2d", filters=6, kernel=1)
-    y = net.add("add", a, b)
-    net.add("concatenate", y, x)
-    net.add("relu")
-    net.add("max_pool", kernel=3, strides=2, padding=1)
-    pooled = net.add("average_pool", kernel=2, strides=2)
-    net.add("flatten", pooled)
-    net.add("dense", units=7, activation="relu")
-    net.add("dense", units=1, activation="sigmoid")
-    return Workload("branched", "train", (17, 15, 3), 5, net.built(), "binary_crossentropy", "rmsprop")
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("name", [n for n in PEERS if n != "cnnfast"])
-@pytest.mark.parametrize(
-    "row",
-    [
-        small_training(0.3), branched_training(), small_prediction(),
-        dataclasses.replace(branched_training(), mode="infer"),
-        *workloads.select("kernel/depthwise-mobilenet-56-stride2"), *workloads.select("kernel/batch-norm"),
-        *workloads.select("kernel/max-pool/"), *workloads.select("kernel/conv-deepbench"),
-    ],
-    ids=lambda w: f"{w.name}-{w.mode}",
-)  # fmt: skip
-def test_peer_agrees_with_cnnfast(name: str, row: Workload) -> None:
-    peer = PEERS[name]
-    if peer.missing() or row.mode not in peer.modes:
-        pytest.skip(f"{name} is not installed or cannot do {row.mode}")
-    with Runner([peer], Settings(1, 1, 0.0)) as runner:
-        result = runner.run(row)
-    for m in result.measurements.values():
-        assert (m.error, m.disagreement) == ("", "")
-    assert result.ratio(name) is not None

@@ -153,8 +153,7 @@ class Runner:
             if not expected:
                 expected, result.reference = answers, peer.name
                 continue
-            found = (disagreement(c, e, a) for c, e, a in zip(todo, expected, answers, strict=True))
-            m.disagreement = next(filter(None, found), "")
+            m.disagreement = disagreement(todo, expected, answers)
 
     # Times
 

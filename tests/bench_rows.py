@@ -1,0 +1,42 @@
+"""Small workloads for the tests of the benchmark suite."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from cnnfast.bench.spec import Net, Workload
+
+
+def small_training(dropout: float = 0.0) -> Workload:
+    net = Net()
+    net.add("conv2d", filters=3, kernel=3, activation="relu")
+    net.add("max_pool", kernel=2, strides=2)
+    net.add("flatten")
+    net.add("dropout", rate=dropout)
+    net.add("dense", units=4, activation="softmax")
+    return Workload("small", "train", (6, 6, 2), 5, net.built(), "sparse_categorical_crossentropy", "adam")
+
+
+def small_prediction() -> Workload:
+    return dataclasses.replace(small_training(), name="small-infer", mode="infer", loss="", optimizer="")
+
+
+def branched_training() -> Workload:
+    """Nearly every kind of layer, with uneven padding, groups, branches and a frozen layer."""
+    net = Net()
+    net.add("conv2d", filters=4, kernel=3, strides=2, padding="same", bias=False)
+    net.add("batch_norm")
+    x = net.add("relu")
+    a = net.add("conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False)
+    net.add("depthwise", x, kernel=3, padding=1)
+    net.add("relu6")
+    b = net.add("conv2d", filters=6, kernel=1)
+    y = net.add("add", a, b)
+    net.add("concatenate", y, x)
+    net.add("relu")
+    net.add("max_pool", kernel=3, strides=2, padding=1)
+    pooled = net.add("average_pool", kernel=2, strides=2)
+    net.add("flatten", pooled)
+    net.add("dense", units=7, activation="relu")
+    net.add("dense", units=1, activation="sigmoid")
+    return Workload("branched", "train", (17, 15, 3), 5, net.built(), "binary_crossentropy", "rmsprop")
