@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 import pytest
 
-from cnnfast.bench import cli, networks, peers, report, statistics, workloads
+from cnnfast.bench import cli, convolutions, networks, peers, report, statistics, workloads
 from cnnfast.bench.data import make_data
 from cnnfast.bench.peers import PEERS, Peer
 from cnnfast.bench.plot import save_plot
@@ -37,9 +37,10 @@ def test_networks_have_as_many_weights_as_published() -> None:
     assert learned(networks.resnet50(), (224, 224, 3)) == 25_557_032
     assert learned(networks.mobilenet_v2(), (224, 224, 3)) == 3_504_872
     assert learned(networks.resnet18_cifar(), (32, 32, 3)) == 11_173_962
+    assert learned(networks.googlenet(), (224, 224, 3)) == 6_998_552
 
 
-@pytest.mark.parametrize("row", workloads.select("kernel/*/forward"), ids=lambda w: w.name)
+@pytest.mark.parametrize("row", [w for w in workloads.select() if w.mode == "forward"], ids=lambda w: w.name)
 def test_kernel_rows_have_the_output_shapes_that_the_engine_computes(row: Workload) -> None:
     import cnnfast
     from cnnfast.bench.peers.keras_style import build_model
@@ -78,6 +79,40 @@ def test_first_layers_have_no_row_for_dx() -> None:
     assert "kernel/conv-mnist-1/dx" not in names
 
 
+def test_convolutions_of_networks_are_found_by_family() -> None:
+    names = [w.name for w in workloads.select("kernel/conv-resnet50-*/dx")]
+    assert len(names) == 22
+    assert "kernel/conv-resnet50-3x3-56-128-128-s2/dx" in names
+    for family in convolutions.families():
+        modes = [w.mode for w in workloads.select(f"-{family}-")]
+        assert modes.count("forward") == modes.count("dw") >= modes.count("dx") > 0
+    assert {w.layers[0].kind for w in workloads.select("mobilenetv2")} == {"conv2d", "depthwise"}
+
+
+def test_each_convolution_of_a_network_has_one_row_for_each_mode() -> None:
+    shapes = Workload("n", "infer", (224, 224, 3), 1, networks.resnet50()).weight_shapes()
+    kernels = {s for name, s in shapes.items() if name.endswith("kernel") and len(s) == 4}
+    rows = workloads.select("kernel/conv-resnet50-*/forward")
+    assert {s for w in rows for s in w.weight_shapes().values()} == kernels
+    assert len({(w.input_shape, *w.weight_shapes().values(), w.layers[0].options["strides"]) for w in rows}) == len(
+        rows
+    )
+
+
+def test_convolutions_of_networks_are_small_enough_for_a_quick_row() -> None:
+    for row in workloads.workloads().values():
+        if not any(f"-{family}-" in row.name for family in convolutions.families()):
+            continue
+        (kernel, *_), y = row.weight_shapes().values(), row.shapes()[row.layers[0].name]
+        assert 2 * row.batch * prod(y[:2]) * prod(kernel) <= convolutions.MOST_OPERATIONS, row.name
+        assert 4 * row.batch * (prod(y) + prod(row.input_shape)) <= convolutions.MOST_BYTES, row.name
+
+
+def test_convolutions_of_networks_run_only_when_they_are_named() -> None:
+    assert len(workloads.select()) < 60
+    assert len(workloads.select("kernel/*")) > 500
+
+
 def test_gradient_targets_leave_out_running_statistics() -> None:
     assert gradient_targets(workloads.select("kernel/batch-norm/both")[0]) == ["x", "gamma", "beta"]
     assert gradient_targets(workloads.select("kernel/dense-576-64/dw")[0]) == ["kernel"]
@@ -95,8 +130,10 @@ class FakeWorker:
         self.name, self._seconds, self._fault = peer.name, list(seconds), fault
         self.versions = {peer.name: "1.0"}
         self._workload: Workload | None = None
+        FakeWorker.log.append(("start", self.name))
 
     def load(self, workload: Workload) -> None:
+        FakeWorker.log.append(("load", self.name))
         if self._fault == "load":
             raise WorkerError(f"{self.name}: cannot")
         self._workload = workload
@@ -149,10 +186,19 @@ def test_ratio_is_the_median_of_rounds_that_followed_each_other() -> None:
 
 def test_each_row_but_kernels_gets_fresh_processes() -> None:
     run_fake()
-    assert [n for what, n in FakeWorker.log[:3] if what == "close"] == ["cnnfast", "torch"]
+    assert [n for what, n in FakeWorker.log if what == "start"] == ["cnnfast", "torch"] * 2
     run_fake(workloads.select("kernel/softmax/forward")[0])
-    closes = [i for i, (what, _) in enumerate(FakeWorker.log) if what == "close"]
-    assert closes == [6, 7]  # after the last round, when the runner ends
+    assert [n for what, n in FakeWorker.log if what == "start"] == ["cnnfast", "torch"]
+    assert FakeWorker.log[-2:] == [("close", "cnnfast"), ("close", "torch")]  # when the runner ends
+
+
+def test_kernel_rows_share_one_process_and_load_once() -> None:
+    FakeWorker.log = []
+    with Runner([PEERS["torch"]], Settings(1, 2), start=lambda peer, _: FakeWorker(peer, [1.0] * 6)) as runner:  # type: ignore[arg-type, return-value]
+        for row in workloads.select("kernel/conv-mnist-2"):
+            runner.run(row)
+        assert FakeWorker.log.count(("start", "torch")) == FakeWorker.log.count(("start", "cnnfast")) == 1
+        assert FakeWorker.log.count(("load", "torch")) == 3
 
 
 def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
@@ -275,6 +321,13 @@ def test_counts_must_be_positive(text: str, capsys) -> None:  # type: ignore[no-
     with pytest.raises(SystemExit):
         parse("--threads", text)
     assert "at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "short"])
+def test_seconds_must_be_positive(text: str, capsys) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SystemExit):
+        parse("--seconds", text)
+    assert "above 0" in capsys.readouterr().err
 
 
 def test_a_missing_peer_is_named_with_its_pip_command(monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -20,8 +20,8 @@ from tests.bench_rows import branched_training, small_prediction, small_training
     [
         small_training(0.3), branched_training(), small_prediction(),
         dataclasses.replace(branched_training(), mode="infer"),
-        *workloads.select("kernel/depthwise-mobilenet-56-stride2"), *workloads.select("kernel/batch-norm"),
-        *workloads.select("kernel/max-pool/"), *workloads.select("kernel/conv-deepbench"),
+        *workloads.select("kernel/depthwise-mobilenetv2-3x3-28-192-s2"), *workloads.select("kernel/batch-norm"),
+        *workloads.select("kernel/max-pool/"), *workloads.select("kernel/conv-deepbench-5x10-*"),
     ],
     ids=lambda w: f"{w.name}-{w.mode}",
 )  # fmt: skip

@@ -28,11 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         action="append",
         metavar="PATTERN",
-        help="workloads whose name contains or matches it (repeatable)",
+        help="workloads whose name contains or matches it (repeatable; else all but networks' convolutions)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look, no evidence")
     parser.add_argument("--threads", type=positive, metavar="N", help="threads of every peer (all that are allowed)")
     parser.add_argument("--rounds", type=positive, metavar="N", help="how often each peer's turn comes (9)")
+    parser.add_argument("--seconds", type=positive_seconds, metavar="X", help="what a turn lasts at least (0.2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with machine and versions")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
@@ -46,13 +47,14 @@ def main(args: argparse.Namespace) -> int:
         ModuleNotFoundError: a peer that is not installed.
     """
     from cnnfast.bench.peers import resolve
-    from cnnfast.bench.workloads import select
+    from cnnfast.bench.workloads import select, workloads
 
-    rows = select(*args.only or ())
     if args.list:
+        rows = list(workloads().values()) if args.only is None else select(*args.only)
         width = max(len(row.name) for row in rows)
         print("\n".join(f"{row.name:<{width}}  {row.description}" for row in rows))
         return 0
+    rows = select(*args.only or ())
     for path in (args.json, args.plot):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"bench: cannot write {path}: there is no folder {path.parent}")
@@ -65,7 +67,8 @@ def _measure(args: argparse.Namespace, workloads: list[Workload], peers: list[Pe
     from cnnfast.bench.runner import Runner, Settings
 
     rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
-    settings = Settings(args.threads or get_threads(), rounds, _QUICK_SECONDS if args.quick else Settings.seconds)
+    seconds = args.seconds or (_QUICK_SECONDS if args.quick else Settings.seconds)
+    settings = Settings(args.threads or get_threads(), rounds, seconds)
     about = report.machine()
     width = max(len(w.name) for w in workloads)
     print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
@@ -102,3 +105,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return number
+
+
+def positive_seconds(text: str) -> float:
+    """An option's value as a finite number of seconds above 0, for argparse."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return seconds

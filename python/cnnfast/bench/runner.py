@@ -124,7 +124,11 @@ class Runner:
         self._close_all()
 
     def run(self, workload: Workload) -> Result:
-        """Compares, then times. A peer that fails is in the result with its error."""
+        """Compares, then times. A peer that fails is in the result with its error.
+
+        A training or an inference row gets fresh processes for its times: their peak memory is then the row's
+        alone. All kernel rows share one process for each peer, which starts once.
+        """
         taking_part = [p for p in self._peers if workload.mode in p.modes]
         result = Result(workload, {p.name: Measurement(p.name) for p in taking_part})
         if len(taking_part) > 1:
@@ -147,7 +151,7 @@ class Runner:
                 answer = self._attempt(peer, m, lambda w, check=check: _answer(w, check))  # type: ignore[misc]
                 answers += [] if answer is None else [answer]
             if workload.group != "kernel":
-                self._close(peer.name)  # time in a fresh process: its peak memory is then the row's alone
+                self._close(peer.name)
             if m.error:
                 continue
             if not expected:
@@ -161,7 +165,8 @@ class Runner:
         for peer in peers:
             m = result.measurements[peer.name]
             self._log(f"{workload.name}: warming up {peer.name}")
-            steps = self._attempt(peer, m, lambda w: _warm_up(w, workload, self._settings.seconds))
+            loaded = workload.group == "kernel" and len(peers) > 1  # by the comparison
+            steps = self._attempt(peer, m, lambda w, loaded=loaded: self._warm_up(w, workload, loaded))  # type: ignore[misc]
             m.steps = steps or 0
         for i in range(self._settings.rounds):
             for peer in peers:
@@ -178,6 +183,11 @@ class Runner:
             memory = self._attempt(peer, m, lambda w: w.memory())
             if memory is not None:
                 m.peak_bytes, m.loaded_bytes = memory["bytes"], memory["loaded_bytes"]
+
+    def _warm_up(self, worker: WorkerProcess, workload: Workload, loaded: bool) -> int:
+        if not loaded:
+            worker.load(workload)
+        return worker.warm_up(self._settings.seconds)
 
     # Processes
 
@@ -212,8 +222,3 @@ class Runner:
 def _answer(worker: WorkerProcess, check: Check) -> Answer:
     worker.load(check.workload)
     return Answer(*worker.answer(check.steps))
-
-
-def _warm_up(worker: WorkerProcess, workload: Workload, seconds: float) -> int:
-    worker.load(workload)
-    return worker.warm_up(seconds)
