@@ -1,10 +1,14 @@
-"""Small workloads for the tests of the benchmark suite."""
+"""Small workloads, and a machine of round figures, for the tests of the benchmark suite."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from cnnfast.bench.peak import Peak
+from cnnfast.bench.runner import Measurement, Result
 from cnnfast.bench.spec import Net, Workload
+
+PEAK = Peak("avx2", 2, operations=1e9, read=1e6, write=5e5, triad=8e5)
 
 
 def small_training(dropout: float = 0.0) -> Workload:
@@ -40,3 +44,11 @@ def branched_training() -> Workload:
     net.add("dense", units=7, activation="relu")
     net.add("dense", units=1, activation="sigmoid")
     return Workload("branched", "train", (17, 15, 3), 5, net.built(), "binary_crossentropy", "rmsprop")
+
+
+def measured(row: Workload, **seconds: list[float]) -> Result:
+    """A row's result: the seconds of each peer's rounds."""
+    found = {
+        name: Measurement(name, rounds, 1, [2.0] * len(rounds), peak_bytes=3 << 20) for name, rounds in seconds.items()
+    }
+    return Result(row, found, "cnnfast")

@@ -15,12 +15,11 @@ import pytest
 from cnnfast.bench import cli, convolutions, networks, peers, report, statistics, workloads
 from cnnfast.bench.data import make_data
 from cnnfast.bench.peers import PEERS, Peer
-from cnnfast.bench.plot import save_plot
-from cnnfast.bench.process import WorkerError, WorkerProcess
+from cnnfast.bench.process import WorkerError, WorkerProcess, ask_module
 from cnnfast.bench.runner import Runner, Settings
 from cnnfast.bench.spec import Workload, gradient_targets
 from cnnfast.bench.worker import WARM_UP_STEPS, Worker, serve
-from tests.bench_rows import small_prediction, small_training
+from tests.bench_rows import PEAK, small_prediction, small_training
 
 # Workloads
 
@@ -207,14 +206,14 @@ def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
     assert result.measurements["torch"].seconds == [2.0, 6.0, 8.0]
     assert result.ratio("torch") is None
     assert result.fastest_peer() is None
-    assert "differs from cnnfast" in report.rows(result, 20)
+    assert "y differs" in report.rows(result, 20, PEAK)
 
 
 @pytest.mark.parametrize("fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")])
 def test_a_peer_that_fails_is_reported_and_the_others_go_on(fault: str, message: str) -> None:
     result = run_fake(fault=fault, peers=("torch", "keras"))
     assert message in result.measurements["torch"].error
-    assert message in report.rows(result, 20)
+    assert message in report.rows(result, 20, PEAK)
     assert result.fastest_peer() == "keras"
     assert result.ratio("keras").median == 2.5
 
@@ -344,9 +343,18 @@ def test_names_stand_for_several_peers_and_none_is_run_twice(monkeypatch) -> Non
     assert sorted(found) == ["torch", "torch-channels-last"]
 
 
+def test_a_module_that_fails_in_its_process_is_an_error_with_its_last_words() -> None:
+    with pytest.raises(WorkerError, match=r"cnnfast\.bench\.peak: the process ended with status 1: .*'many'"):
+        ask_module("cnnfast.bench.peak", "many", threads=1)
+
+
 def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     file, plot = tmp_path / "bench.json", tmp_path / "bench.png"
-    args = parse("--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot))
+    tables = tmp_path / "bench.md"
+    args = parse(
+        "--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot),
+        "--markdown", str(tables),
+    )  # fmt: skip
     assert cli.main(args) == 0
     out = capsys.readouterr().out
     assert "kernel/dense-576-64/forward" in out and "1 thread" in out
@@ -355,47 +363,7 @@ def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> No
     row = data["results"][0]["peers"]["cnnfast"]
     assert len(row["seconds"]) == data["settings"]["rounds"] == 3
     assert row["seconds_median"] == sorted(row["seconds"])[1]
+    assert data["peak"]["operations"] > 1e9 and data["peak"]["threads"] == 1
+    assert data["results"][0]["floor_seconds"] > 0 and row["part_of_floor"] > 0
     assert plot.read_bytes().startswith(b"\x89PNG")
-
-
-# Table, JSON and plot of measured peers
-
-
-def test_table_shows_medians_quartiles_and_ratios() -> None:
-    lines = report.rows(run_fake(), 12).splitlines()
-    assert lines[0].split()[:4] == ["small-infer", "cnnfast", "2", "s"]
-    assert "1.5 s - 3 s" in lines[0] and "3 MiB" in lines[0]
-    assert lines[1].endswith("2.00x (2.00 - 2.50) (fastest peer)")
-    assert "inference: 2.00 times as fast as the fastest peer" in report.summary([run_fake()])
-
-
-def test_json_holds_every_round_and_no_ratio_where_answers_differ() -> None:
-    settings = Settings(2, 3)
-    good = report.to_json([run_fake()], settings, {})["results"][0]["peers"]["torch"]
-    bad = report.to_json([run_fake(fault="answer")], settings, {})["results"][0]["peers"]["torch"]
-    assert good["seconds"] == bad["seconds"] == [2.0, 6.0, 8.0]
-    assert good["ratio_median"] == 2.0
-    assert bad["ratio_median"] is None and bad["disagreement"]
-
-
-@pytest.mark.parametrize(
-    "seconds, text",
-    [(83.14e-6, "83.1 us"), (0.0124, "12.4 ms"), (0.9999, "1 s"), (1.92, "1.92 s"), (1500, "1500 s")],
-)
-def test_durations_have_three_digits_and_a_unit(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
-
-
-def test_a_busy_machine_is_warned_of() -> None:
-    about = {"load_average": 6.0, "threads_allowed": 2}
-    assert len(report.warnings(about, Settings(2))) == 1
-    assert "4 threads share 2 CPUs" in report.warnings(about, Settings(4))[1]
-    assert report.warnings({"load_average": 0.1, "threads_allowed": 2}, Settings(2)) == []
-
-
-def test_plot_shows_ratios_and_refuses_to_show_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    save_plot([run_fake(peers=("torch", "keras"))], tmp_path / "x.svg")
-    text = (tmp_path / "x.svg").read_text()
-    assert text.count("<svg") == 1
-    with pytest.raises(ValueError, match="nothing to plot"):
-        save_plot([], tmp_path / "y.png")
+    assert "| kernel/dense-576-64/dw |" in tables.read_text()

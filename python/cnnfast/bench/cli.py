@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cnnfast.bench.peak import Peak
     from cnnfast.bench.peers import Peer
+    from cnnfast.bench.runner import Result, Settings
     from cnnfast.bench.spec import Workload
 
 _EPILOG = """\
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=positive, metavar="N", help="how often each peer's turn comes (9)")
     parser.add_argument("--seconds", type=positive_seconds, metavar="X", help="what a turn lasts at least (0.2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with machine and versions")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables with each row's floor")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
 
@@ -55,40 +58,61 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join(f"{row.name:<{width}}  {row.description}" for row in rows))
         return 0
     rows = select(*args.only or ())
-    for path in (args.json, args.plot):
+    for path in (args.json, args.markdown, args.plot):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"bench: cannot write {path}: there is no folder {path.parent}")
     return _measure(args, rows, resolve(args.peers))
 
 
 def _measure(args: argparse.Namespace, workloads: list[Workload], peers: list[Peer]) -> int:
-    from cnnfast import get_threads
-    from cnnfast.bench import report
-    from cnnfast.bench.runner import Runner, Settings
+    from cnnfast.bench import peak, report
+    from cnnfast.bench.runner import Runner
+    from cnnfast.bench.summary import summary_text
 
-    rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
-    seconds = args.seconds or (_QUICK_SECONDS if args.quick else Settings.seconds)
-    settings = Settings(args.threads or get_threads(), rounds, seconds)
+    settings = _settings(args)
     about = report.machine()
+    best = peak.measure_afresh(settings.threads)
     width = max(len(w.name) for w in workloads)
     print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
-    print(f"\n{report.header(width)}", flush=True)
+    print(f"peak: {best}\n\n{report.header(width)}", flush=True)
     log = _progress if sys.stderr.isatty() else (lambda _: None)
     results = []
     with Runner(peers, settings, log=log) as runner:
         for workload in workloads:
             results.append(runner.run(workload))
             log("")
-            print(report.rows(results[-1], width), flush=True)
+            print(report.rows(results[-1], width, best), flush=True)
         about["peers"] = runner.versions
-    print(report.summary(results))
+    best = best.best(peak.measure_afresh(settings.threads))  # the machine may have been busy the first time
+    print(f"peak: {best}", summary_text(results), sep="\n")
+    _write(args, results, settings, about, best)
+    return int(any(m.error or m.disagreement for r in results for m in r.measurements.values()))
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from cnnfast import get_threads
+    from cnnfast.bench.runner import Settings
+
+    rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
+    seconds = args.seconds or (_QUICK_SECONDS if args.quick else Settings.seconds)
+    return Settings(args.threads or get_threads(), rounds, seconds)
+
+
+def _write(
+    args: argparse.Namespace, results: list[Result], settings: Settings, about: dict[str, Any], best: Peak
+) -> None:
+    from cnnfast.bench import report
+
     if args.json:
-        report.write_json(args.json, report.to_json(results, settings, about))
+        report.write_json(args.json, report.to_json(results, settings, about, best))
+    if args.markdown:
+        from cnnfast.bench.markdown import markdown
+
+        args.markdown.write_text(markdown(results, settings, about, best))
     if args.plot:
         from cnnfast.bench.plot import save_plot
 
         save_plot(results, args.plot, report.heading(about, settings))
-    return int(any(m.error or m.disagreement for r in results for m in r.measurements.values()))
 
 
 def _progress(line: str) -> None:

@@ -85,6 +85,11 @@ class Result:
         found = [m for m in self.measurements.values() if m.peer != "cnnfast" and self._comparable(m)]
         return min(found, key=lambda m: m.spread.median).peer if found else None
 
+    def fastest_ratio(self) -> Spread | None:
+        """How many times longer than cnnfast the fastest peer takes; None where nothing can be compared."""
+        fastest = self.fastest_peer()
+        return None if fastest is None else self.ratio(fastest)
+
     @staticmethod
     def _comparable(m: Measurement) -> bool:
         return bool(m.seconds) and not m.disagreement and not m.error

@@ -45,6 +45,7 @@ class Workload:
         optimizer: "sgd", "adam" or "rmsprop", for "train".
         learning_rate: of the optimizer; small, because every step sees the same batch.
         description: one line for people.
+        goal: how many times as fast as the fastest peer cnnfast should be.
         seed: of data and weights.
     """
 
@@ -57,6 +58,7 @@ class Workload:
     optimizer: str = ""
     learning_rate: float = 1e-5
     description: str = ""
+    goal: float = 1.0
     seed: int = 1
 
     @property

@@ -11,23 +11,24 @@ from cnnfast.bench.spec import Net, Workload
 
 _SPARSE = "sparse_categorical_crossentropy"
 _BINARY = "binary_crossentropy"
+_KERNEL_GOAL = 0.8
 
-# name, network, input shape, batch, loss, optimizer
+# name, network, input shape, batch, loss, optimizer, goal
 _TRAIN = [
-    ("mnist-64", networks.mnist_convnet, (28, 28, 1), 64, _SPARSE, "adam"),
-    ("cats-dogs-32", networks.cats_dogs_convnet, (150, 150, 3), 32, _BINARY, "rmsprop"),
-    ("resnet8-64", networks.resnet_small, (32, 32, 3), 64, _SPARSE, "adam"),
-    ("vgg16-block5-16", networks.vgg16_fine_tune, (150, 150, 3), 16, _BINARY, "rmsprop"),
-    ("resnet18-cifar-64", networks.resnet18_cifar, (32, 32, 3), 64, _SPARSE, "adam"),
-    ("mobilenet-v2-16", networks.mobilenet_v2, (224, 224, 3), 16, _SPARSE, "adam"),
+    ("mnist-64", networks.mnist_convnet, (28, 28, 1), 64, _SPARSE, "adam", 3),
+    ("cats-dogs-32", networks.cats_dogs_convnet, (150, 150, 3), 32, _BINARY, "rmsprop", 3),
+    ("resnet8-64", networks.resnet_small, (32, 32, 3), 64, _SPARSE, "adam", 1.1),
+    ("vgg16-block5-16", networks.vgg16_fine_tune, (150, 150, 3), 16, _BINARY, "rmsprop", 2.5),
+    ("resnet18-cifar-64", networks.resnet18_cifar, (32, 32, 3), 64, _SPARSE, "adam", 2.5),
+    ("mobilenet-v2-16", networks.mobilenet_v2, (224, 224, 3), 16, _SPARSE, "adam", 2),
 ]
 
-# name, network, input shape, batch sizes
+# name, network, input shape, batch sizes and their goals
 _INFER = [
-    ("mnist", networks.mnist_convnet, (28, 28, 1), (1, 128)),
-    ("vgg16-base", networks.vgg16_features, (150, 150, 3), (16,)),
-    ("resnet50", networks.resnet50, (224, 224, 3), (1, 8)),
-    ("mobilenet-v2", networks.mobilenet_v2, (224, 224, 3), (1, 8)),
+    ("mnist", networks.mnist_convnet, (28, 28, 1), {1: 2.5, 128: 1.1}),
+    ("vgg16-base", networks.vgg16_features, (150, 150, 3), {16: 2.5}),
+    ("resnet50", networks.resnet50, (224, 224, 3), {1: 1.3, 8: 1.3}),
+    ("mobilenet-v2", networks.mobilenet_v2, (224, 224, 3), {1: 1.2, 8: 1.2}),
 ]
 
 # name, (N, H, W, C), K, kernel, strides, padding. First layers (C of 1 or 3) need no dx.
@@ -55,18 +56,18 @@ _OTHER: list[tuple[str, str, tuple[int, ...], dict[str, Any], tuple[str, ...]]] 
 
 
 def _train_rows() -> Iterator[Workload]:
-    for name, network, shape, batch, loss, optimizer in _TRAIN:
+    for name, network, shape, batch, loss, optimizer, goal in _TRAIN:
         yield Workload(
             f"train/{name}", "train", shape, batch, network(), loss, optimizer,
-            description=f"training step, batch {batch}, {'x'.join(map(str, shape))}, {optimizer}",
+            description=f"training step, batch {batch}, {'x'.join(map(str, shape))}, {optimizer}", goal=goal,
         )  # fmt: skip
 
 
 def _infer_rows() -> Iterator[Workload]:
     for name, network, shape, batches in _INFER:
-        for batch in batches:
+        for batch, goal in batches.items():
             text = f"prediction, batch {batch}, {'x'.join(map(str, shape))}"
-            yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text)
+            yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text, goal=goal)
 
 
 def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **options: Any) -> Workload:
@@ -77,7 +78,7 @@ def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **optio
     )
     return Workload(
         f"kernel/{name}/{mode}", mode, shape[1:], shape[0], net.built(),
-        description=f"{kind} {mode}, x {'x'.join(map(str, shape))}{', ' if text else ''}{text}",
+        description=f"{kind} {mode}, x {'x'.join(map(str, shape))}{', ' if text else ''}{text}", goal=_KERNEL_GOAL,
     )  # fmt: skip
 
 
