@@ -15,7 +15,7 @@ import pytest
 from cnnfast.bench import cli, convolutions, networks, peers, report, statistics, workloads
 from cnnfast.bench.data import make_data
 from cnnfast.bench.peers import PEERS, Peer
-from cnnfast.bench.process import WorkerError, WorkerProcess, ask_module
+from cnnfast.bench.process import WorkerError, WorkerProcess, ask_python
 from cnnfast.bench.runner import Runner, Settings
 from cnnfast.bench.spec import Workload, gradient_targets
 from cnnfast.bench.worker import WARM_UP_STEPS, Worker, serve
@@ -343,9 +343,9 @@ def test_names_stand_for_several_peers_and_none_is_run_twice(monkeypatch) -> Non
     assert sorted(found) == ["torch", "torch-channels-last"]
 
 
-def test_a_module_that_fails_in_its_process_is_an_error_with_its_last_words() -> None:
-    with pytest.raises(WorkerError, match=r"cnnfast\.bench\.peak: the process ended with status 1: .*'many'"):
-        ask_module("cnnfast.bench.peak", "many", threads=1)
+def test_a_fresh_process_that_fails_is_an_error_with_its_last_words() -> None:
+    with pytest.raises(WorkerError, match=r"a fresh process ended with status 1: .*'many'"):
+        ask_python("-m", "cnnfast.bench.peak", "many", threads=1)
 
 
 def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]

@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from cnnfast.bench import report
+from cnnfast.bench import plot, report
 from cnnfast.bench.markdown import markdown
-from cnnfast.bench.plot import save_plot
 from cnnfast.bench.runner import Result, Settings
 from cnnfast.bench.summary import summaries, summary_text
+from cnnfast.bench.workloads import select
 from tests.bench_rows import PEAK, measured, small_prediction, small_training
 
 ABOUT = {"cnnfast": "1.0", "cpu": "a CPU", "isa": "avx2", "peers": {"torch": {"torch": "2.13"}}}
@@ -105,8 +105,30 @@ def test_a_busy_machine_is_warned_of() -> None:
     assert report.warnings({"load_average": 0.1, "threads_allowed": 2}, Settings(2)) == []
 
 
-def test_plot_shows_ratios_and_refuses_to_show_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    save_plot([prediction()], tmp_path / "x.svg")
-    assert (tmp_path / "x.svg").read_text().count("<svg") == 1
+def test_plot_shows_every_peer_of_a_network_and_the_fastest_of_a_kernel() -> None:
+    kernels = [measured(w, cnnfast=[1.0], torch=[3.0], keras=[2.0]) for w in select("kernel/dense-576-64")]
+    found = plot._lines([prediction(), *kernels], compared=True)
+    assert [line.name for line in found] == ["small-infer", "dense-576-64"]
+    assert [peer for peer, *_ in found[0].points] == ["torch", "keras"]
+    assert [(peer, mode) for peer, mode, _ in found[1].points] == [("keras", m) for m in ("forward", "dx", "dw")]
+
+
+def test_plot_has_the_names_and_a_legend(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from matplotlib import rc_context
+
+    with rc_context({"svg.fonttype": "none"}):
+        plot.save_plot([prediction()], tmp_path / "x.svg", "a CPU")
+    text = (tmp_path / "x.svg").read_text()
+    assert all(word in text for word in ("small-infer", "PyTorch, contiguous", "Keras on TensorFlow", "a CPU", "2.00"))
+
+
+@pytest.mark.parametrize("rows", [1, 200])
+def test_plot_takes_any_number_of_rows(rows: int, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    results = [named(prediction(), f"row {i}", 1.0) for i in range(rows)]
+    plot.save_plot(results, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_of_nothing_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match="nothing to plot"):
-        save_plot([], tmp_path / "y.png")
+        plot.save_plot([], tmp_path / "y.png")

@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with machine and versions")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables with each row's floor")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)")
+    parser.add_argument("--scaling", action="store_true", help="instead: cnnfast on 1 thread against all")
+    parser.add_argument("--startup", action="store_true", help="instead: import, building a Program, first steps")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
 
 
@@ -57,6 +59,8 @@ def main(args: argparse.Namespace) -> int:
         width = max(len(row.name) for row in rows)
         print("\n".join(f"{row.name:<{width}}  {row.description}" for row in rows))
         return 0
+    if args.scaling or args.startup:
+        return _cnnfast_alone(args)
     rows = select(*args.only or ())
     for path in (args.json, args.markdown, args.plot):
         if path is not None and not path.parent.is_dir():
@@ -87,6 +91,22 @@ def _measure(args: argparse.Namespace, workloads: list[Workload], peers: list[Pe
     print(f"peak: {best}", summary_text(results), sep="\n")
     _write(args, results, settings, about, best)
     return int(any(m.error or m.disagreement for r in results for m in r.measurements.values()))
+
+
+def _cnnfast_alone(args: argparse.Namespace) -> int:
+    """The figures that need no peer: scaling and start-up."""
+    from cnnfast.bench import report, scaling, startup
+
+    if given := [f"--{n}" for n in ("peers", "json", "markdown", "plot") if getattr(args, n)]:
+        raise ValueError(f"bench: --scaling and --startup measure cnnfast alone and print; they take no {given[0]}")
+    settings, about = _settings(args), report.machine()
+    print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
+    if args.scaling:
+        for row in scaling.rows(args.only):
+            print(scaling.scaling(row, settings), flush=True)
+    if args.startup:
+        print(startup.text(startup.start_up(settings)))
+    return 0
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -81,9 +81,9 @@ def measure(isa: str, threads: int, floats: int = 0) -> Peak:
 
 def measure_afresh(threads: int) -> Peak:
     """Measures in a process of its own, on as many CPUs as threads."""
-    from cnnfast.bench.process import ask_module
+    from cnnfast.bench.process import ask_python
 
-    return Peak(**ask_module("cnnfast.bench.peak", str(threads), threads=threads))
+    return Peak(**ask_python("-m", "cnnfast.bench.peak", str(threads), threads=threads))
 
 
 def _fastest(run: Callable[[], object]) -> float:

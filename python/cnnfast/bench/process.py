@@ -113,14 +113,14 @@ class WorkerProcess:
         return lines[-1] if lines else "it printed nothing"
 
 
-def ask_module(module: str, *arguments: str, threads: int) -> dict[str, Any]:
-    """The JSON object that `python -m module` prints last, in a fresh process.
+def ask_python(*arguments: str, threads: int) -> dict[str, Any]:
+    """The JSON object that `python` with these arguments prints last, in a fresh process.
 
     Raises:
         WorkerError: it failed; the message ends with what it printed last.
     """
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,
@@ -129,7 +129,7 @@ def ask_module(module: str, *arguments: str, threads: int) -> dict[str, Any]:
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines:
         words = [line for line in done.stderr.splitlines() if line.strip()] or ["it printed nothing"]
-        raise WorkerError(f"{module}: the process ended with status {done.returncode}: {words[-1].strip()}")
+        raise WorkerError(f"a fresh process ended with status {done.returncode}: {words[-1].strip()}")
     return json.loads(lines[-1])
 
 

@@ -7,8 +7,8 @@ namespace cnnfast {
 inline constexpr std::int64_t kPeakBlock = 1 << 18;  // floats of a task: long enough for the prefetcher
 
 struct PeakKernels {
-  // rounds * accumulators fused multiply-adds of whole vectors, all independent of each other but for one round and the
-  // next; as many accumulators as the register tile has. Returns the floating-point operations done (two for each lane).
+  // At least `rounds` rounds of one fused multiply-add of a whole vector in each of as many accumulators as the register
+  // tile has. Returns the floating-point operations done: two for each lane.
   std::int64_t (*multiply_add)(std::int64_t rounds);
   // Passes over arrays of n floats: sums[i] = the sum of the i-th block of kPeakBlock floats of x; y = 1; y = a + b/2.
   void (*read)(std::int64_t n, const float* x, float* sums);
