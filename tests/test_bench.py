@@ -12,30 +12,14 @@ from math import prod
 import numpy as np
 import pytest
 
-from cnnfast.bench import agreement, cli, networks, peers, report, statistics, workloads
-from cnnfast.bench.agreement import Answer, checks, disagreement
+from cnnfast.bench import cli, convolutions, networks, peers, report, statistics, workloads
 from cnnfast.bench.data import make_data
 from cnnfast.bench.peers import PEERS, Peer
-from cnnfast.bench.plot import save_plot
-from cnnfast.bench.process import WorkerError, WorkerProcess
+from cnnfast.bench.process import WorkerError, WorkerProcess, ask_python
 from cnnfast.bench.runner import Runner, Settings
-from cnnfast.bench.spec import Net, Workload, gradient_targets
+from cnnfast.bench.spec import Workload, gradient_targets
 from cnnfast.bench.worker import WARM_UP_STEPS, Worker, serve
-
-
-def small_training(dropout: float = 0.0) -> Workload:
-    net = Net()
-    net.add("conv2d", filters=3, kernel=3, activation="relu")
-    net.add("max_pool", kernel=2, strides=2)
-    net.add("flatten")
-    net.add("dropout", rate=dropout)
-    net.add("dense", units=4, activation="softmax")
-    return Workload("small", "train", (6, 6, 2), 5, net.built(), "sparse_categorical_crossentropy", "adam")
-
-
-def small_prediction() -> Workload:
-    return dataclasses.replace(small_training(), name="small-infer", mode="infer", loss="", optimizer="")
-
+from tests.bench_rows import PEAK, small_prediction, small_training
 
 # Workloads
 
@@ -52,9 +36,10 @@ def test_networks_have_as_many_weights_as_published() -> None:
     assert learned(networks.resnet50(), (224, 224, 3)) == 25_557_032
     assert learned(networks.mobilenet_v2(), (224, 224, 3)) == 3_504_872
     assert learned(networks.resnet18_cifar(), (32, 32, 3)) == 11_173_962
+    assert learned(networks.googlenet(), (224, 224, 3)) == 6_998_552
 
 
-@pytest.mark.parametrize("row", workloads.select("kernel/*/forward"), ids=lambda w: w.name)
+@pytest.mark.parametrize("row", [w for w in workloads.select() if w.mode == "forward"], ids=lambda w: w.name)
 def test_kernel_rows_have_the_output_shapes_that_the_engine_computes(row: Workload) -> None:
     import cnnfast
     from cnnfast.bench.peers.keras_style import build_model
@@ -93,86 +78,43 @@ def test_first_layers_have_no_row_for_dx() -> None:
     assert "kernel/conv-mnist-1/dx" not in names
 
 
+def test_convolutions_of_networks_are_found_by_family() -> None:
+    names = [w.name for w in workloads.select("kernel/conv-resnet50-*/dx")]
+    assert len(names) == 22
+    assert "kernel/conv-resnet50-3x3-56-128-128-s2/dx" in names
+    for family in convolutions.families():
+        modes = [w.mode for w in workloads.select(f"-{family}-")]
+        assert modes.count("forward") == modes.count("dw") >= modes.count("dx") > 0
+    assert {w.layers[0].kind for w in workloads.select("mobilenetv2")} == {"conv2d", "depthwise"}
+
+
+def test_each_convolution_of_a_network_has_one_row_for_each_mode() -> None:
+    shapes = Workload("n", "infer", (224, 224, 3), 1, networks.resnet50()).weight_shapes()
+    kernels = {s for name, s in shapes.items() if name.endswith("kernel") and len(s) == 4}
+    rows = workloads.select("kernel/conv-resnet50-*/forward")
+    assert {s for w in rows for s in w.weight_shapes().values()} == kernels
+    assert len({(w.input_shape, *w.weight_shapes().values(), w.layers[0].options["strides"]) for w in rows}) == len(
+        rows
+    )
+
+
+def test_convolutions_of_networks_are_small_enough_for_a_quick_row() -> None:
+    for row in workloads.workloads().values():
+        if not any(f"-{family}-" in row.name for family in convolutions.families()):
+            continue
+        (kernel, *_), y = row.weight_shapes().values(), row.shapes()[row.layers[0].name]
+        assert 2 * row.batch * prod(y[:2]) * prod(kernel) <= convolutions.MOST_OPERATIONS, row.name
+        assert 4 * row.batch * (prod(y) + prod(row.input_shape)) <= convolutions.MOST_BYTES, row.name
+
+
+def test_convolutions_of_networks_run_only_when_they_are_named() -> None:
+    assert len(workloads.select()) < 60
+    assert len(workloads.select("kernel/*")) > 500
+
+
 def test_gradient_targets_leave_out_running_statistics() -> None:
     assert gradient_targets(workloads.select("kernel/batch-norm/both")[0]) == ["x", "gamma", "beta"]
     assert gradient_targets(workloads.select("kernel/dense-576-64/dw")[0]) == ["kernel"]
-
-
-# Agreement
-
-
-def answers(check: agreement.Check) -> Answer:
-    """A plausible answer: weights that moved, or random outputs."""
-    rng = np.random.default_rng(0)
-    start = make_data(check.workload).weights
-    if check.steps:
-        moved = {k: w + rng.standard_normal(w.shape).astype(np.float32) for k, w in start.items()}
-        return Answer([2.0] * check.steps, moved)
-    return Answer([], {"y": rng.standard_normal((5, 4)).astype(np.float32)})
-
-
-def changed(answer: Answer, name: str, change: float) -> Answer:
-    arrays = {k: a.copy() for k, a in answer.arrays.items()}
-    arrays[name].flat[0] += change
-    return dataclasses.replace(answer, arrays=arrays)
-
-
-def test_training_is_checked_by_prediction_gradient_and_update() -> None:
-    found = list(checks(small_training(0.5)))
-    assert [c.what for c in found] == ["prediction", "gradient", "update"]
-    assert all(c.workload.layers == small_training(0.0).layers for c in found)
-    assert found[1].workload.optimizer == "sgd"
-    assert found[2].workload.optimizer == "adam"
-
-
-@pytest.mark.parametrize("check", [*checks(small_training()), *checks(small_prediction())], ids=lambda c: c.what)
-def test_equal_answers_agree(check: agreement.Check) -> None:
-    assert disagreement(check, answers(check), answers(check)) == ""
-
-
-def test_one_wrong_output_is_caught() -> None:
-    (check,) = checks(small_prediction())
-    good = answers(check)
-    assert disagreement(check, good, changed(good, "y", 1e-6)) == ""
-    assert "y differs by" in disagreement(check, good, changed(good, "y", 1e-2))
-    assert "y differs by inf" in disagreement(check, good, changed(good, "y", float("nan")))
-
-
-def test_one_wrong_gradient_is_caught_whatever_the_size_of_the_weight() -> None:
-    check = list(checks(small_training()))[1]
-    good = answers(check)
-    assert disagreement(check, good, changed(good, "conv2d_1/kernel", 0.01)) == ""
-    assert "conv2d_1/kernel differs by" in disagreement(check, good, changed(good, "conv2d_1/kernel", 1.0))
-    assert "dense_5/bias differs by" in disagreement(check, good, changed(good, "dense_5/bias", 0.5))
-
-
-def test_rounding_of_a_gradient_that_is_nothing_is_no_difference() -> None:
-    check = list(checks(small_training()))[1]
-    good, start = answers(check), make_data(check.workload).weights
-    good.arrays["dense_5/bias"][:] = start["dense_5/bias"]
-    assert disagreement(check, good, changed(good, "dense_5/bias", 1e-6)) == ""
-    assert "dense_5/bias differs by" in disagreement(check, good, changed(good, "dense_5/bias", 1e-2))
-
-
-def test_a_step_of_double_size_is_caught() -> None:
-    check = list(checks(small_training()))[2]
-    good, start = answers(check), make_data(check.workload).weights
-    double = dataclasses.replace(good, arrays={k: 2 * a - start[k] for k, a in good.arrays.items()})
-    assert "differs by 1.0e+00" in disagreement(check, good, double)
-
-
-@pytest.mark.parametrize("loss", [2.1, float("nan")])
-def test_another_loss_is_caught(loss: float) -> None:
-    check = list(checks(small_training()))[2]
-    good = answers(check)
-    assert "losses" in disagreement(check, good, dataclasses.replace(good, losses=[2.0, loss]))
-
-
-def test_missing_arrays_and_other_shapes_are_caught() -> None:
-    (check,) = checks(small_prediction())
-    good = answers(check)
-    assert "expected ['y'], got ['z']" in disagreement(check, good, Answer([], {"z": good.arrays["y"]}))
-    assert "shapes (5, 4) and (4, 5)" in disagreement(check, good, Answer([], {"y": good.arrays["y"].T}))
 
 
 # Runner
@@ -187,8 +129,10 @@ class FakeWorker:
         self.name, self._seconds, self._fault = peer.name, list(seconds), fault
         self.versions = {peer.name: "1.0"}
         self._workload: Workload | None = None
+        FakeWorker.log.append(("start", self.name))
 
     def load(self, workload: Workload) -> None:
+        FakeWorker.log.append(("load", self.name))
         if self._fault == "load":
             raise WorkerError(f"{self.name}: cannot")
         self._workload = workload
@@ -241,10 +185,19 @@ def test_ratio_is_the_median_of_rounds_that_followed_each_other() -> None:
 
 def test_each_row_but_kernels_gets_fresh_processes() -> None:
     run_fake()
-    assert [n for what, n in FakeWorker.log[:3] if what == "close"] == ["cnnfast", "torch"]
+    assert [n for what, n in FakeWorker.log if what == "start"] == ["cnnfast", "torch"] * 2
     run_fake(workloads.select("kernel/softmax/forward")[0])
-    closes = [i for i, (what, _) in enumerate(FakeWorker.log) if what == "close"]
-    assert closes == [6, 7]  # after the last round, when the runner ends
+    assert [n for what, n in FakeWorker.log if what == "start"] == ["cnnfast", "torch"]
+    assert FakeWorker.log[-2:] == [("close", "cnnfast"), ("close", "torch")]  # when the runner ends
+
+
+def test_kernel_rows_share_one_process_and_load_once() -> None:
+    FakeWorker.log = []
+    with Runner([PEERS["torch"]], Settings(1, 2), start=lambda peer, _: FakeWorker(peer, [1.0] * 6)) as runner:  # type: ignore[arg-type, return-value]
+        for row in workloads.select("kernel/conv-mnist-2"):
+            runner.run(row)
+        assert FakeWorker.log.count(("start", "torch")) == FakeWorker.log.count(("start", "cnnfast")) == 1
+        assert FakeWorker.log.count(("load", "torch")) == 3
 
 
 def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
@@ -253,14 +206,14 @@ def test_a_wrong_answer_is_timed_but_gets_no_ratio() -> None:
     assert result.measurements["torch"].seconds == [2.0, 6.0, 8.0]
     assert result.ratio("torch") is None
     assert result.fastest_peer() is None
-    assert "differs from cnnfast" in report.rows(result, 20)
+    assert "y differs" in report.rows(result, 20, PEAK)
 
 
 @pytest.mark.parametrize("fault, message", [("load", "torch: cannot"), ("loss", "the loss became nan in round 1")])
 def test_a_peer_that_fails_is_reported_and_the_others_go_on(fault: str, message: str) -> None:
     result = run_fake(fault=fault, peers=("torch", "keras"))
     assert message in result.measurements["torch"].error
-    assert message in report.rows(result, 20)
+    assert message in report.rows(result, 20, PEAK)
     assert result.fastest_peer() == "keras"
     assert result.ratio("keras").median == 2.5
 
@@ -369,6 +322,13 @@ def test_counts_must_be_positive(text: str, capsys) -> None:  # type: ignore[no-
     assert "at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "short"])
+def test_seconds_must_be_positive(text: str, capsys) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SystemExit):
+        parse("--seconds", text)
+    assert "above 0" in capsys.readouterr().err
+
+
 def test_a_missing_peer_is_named_with_its_pip_command(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     absent = dataclasses.replace(PEERS["torch"], requires={"no_such_module": "no-such-package"})
     monkeypatch.setitem(peers.PEERS, "torch", absent)
@@ -383,9 +343,18 @@ def test_names_stand_for_several_peers_and_none_is_run_twice(monkeypatch) -> Non
     assert sorted(found) == ["torch", "torch-channels-last"]
 
 
+def test_a_fresh_process_that_fails_is_an_error_with_its_last_words() -> None:
+    with pytest.raises(WorkerError, match=r"a fresh process ended with status 1: .*'many'"):
+        ask_python("-m", "cnnfast.bench.peak", "many", threads=1)
+
+
 def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     file, plot = tmp_path / "bench.json", tmp_path / "bench.png"
-    args = parse("--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot))
+    tables = tmp_path / "bench.md"
+    args = parse(
+        "--quick", "--only", "kernel/dense-576-64", "--threads", "1", "--json", str(file), "--plot", str(plot),
+        "--markdown", str(tables),
+    )  # fmt: skip
     assert cli.main(args) == 0
     out = capsys.readouterr().out
     assert "kernel/dense-576-64/forward" in out and "1 thread" in out
@@ -394,94 +363,7 @@ def test_bench_measures_cnnfast_alone_and_writes_figures(tmp_path, capsys) -> No
     row = data["results"][0]["peers"]["cnnfast"]
     assert len(row["seconds"]) == data["settings"]["rounds"] == 3
     assert row["seconds_median"] == sorted(row["seconds"])[1]
+    assert data["peak"]["operations"] > 1e9 and data["peak"]["threads"] == 1
+    assert data["results"][0]["floor_seconds"] > 0 and row["part_of_floor"] > 0
     assert plot.read_bytes().startswith(b"\x89PNG")
-
-
-# Table, JSON and plot of measured peers
-
-
-def test_table_shows_medians_quartiles_and_ratios() -> None:
-    lines = report.rows(run_fake(), 12).splitlines()
-    assert lines[0].split()[:4] == ["small-infer", "cnnfast", "2", "s"]
-    assert "1.5 s - 3 s" in lines[0] and "3 MiB" in lines[0]
-    assert lines[1].endswith("2.00x (2.00 - 2.50) (fastest peer)")
-    assert "inference: 2.00 times as fast as the fastest peer" in report.summary([run_fake()])
-
-
-def test_json_holds_every_round_and_no_ratio_where_answers_differ() -> None:
-    settings = Settings(2, 3)
-    good = report.to_json([run_fake()], settings, {})["results"][0]["peers"]["torch"]
-    bad = report.to_json([run_fake(fault="answer")], settings, {})["results"][0]["peers"]["torch"]
-    assert good["seconds"] == bad["seconds"] == [2.0, 6.0, 8.0]
-    assert good["ratio_median"] == 2.0
-    assert bad["ratio_median"] is None and bad["disagreement"]
-
-
-@pytest.mark.parametrize(
-    "seconds, text",
-    [(83.14e-6, "83.1 us"), (0.0124, "12.4 ms"), (0.9999, "1 s"), (1.92, "1.92 s"), (1500, "1500 s")],
-)
-def test_durations_have_three_digits_and_a_unit(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
-
-
-def test_a_busy_machine_is_warned_of() -> None:
-    about = {"load_average": 6.0, "threads_allowed": 2}
-    assert len(report.warnings(about, Settings(2))) == 1
-    assert "4 threads share 2 CPUs" in report.warnings(about, Settings(4))[1]
-    assert report.warnings({"load_average": 0.1, "threads_allowed": 2}, Settings(2)) == []
-
-
-def test_plot_shows_ratios_and_refuses_to_show_nothing(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    save_plot([run_fake(peers=("torch", "keras"))], tmp_path / "x.svg")
-    text = (tmp_path / "x.svg").read_text()
-    assert text.count("<svg") == 1
-    with pytest.raises(ValueError, match="nothing to plot"):
-        save_plot([], tmp_path / "y.png")
-
-
-# Peers
-
-
-def branched_training() -> Workload:
-    """Nearly every kind of layer, with uneven padding, groups, branches and a frozen layer."""
-    net = Net()
-    net.add("conv2d", filters=4, kernel=3, strides=2, padding="same", bias=False)
-    net.add("batch_norm")
-    x = net.add("relu")
-    a = net.add("conv2d", x, filters=6, kernel=3, padding="same", groups=2, activation="relu", trainable=False)
-    net.add("depthwise", x, kernel=3, padding=1)
-    net.add("relu6")
-    b = net.add("conv2d", filters=6, kernel=1)
-    y = net.add("add", a, b)
-    net.add("concatenate", y, x)
-    net.add("relu")
-    net.add("max_pool", kernel=3, strides=2, padding=1)
-    pooled = net.add("average_pool", kernel=2, strides=2)
-    net.add("flatten", pooled)
-    net.add("dense", units=7, activation="relu")
-    net.add("dense", units=1, activation="sigmoid")
-    return Workload("branched", "train", (17, 15, 3), 5, net.built(), "binary_crossentropy", "rmsprop")
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("name", [n for n in PEERS if n != "cnnfast"])
-@pytest.mark.parametrize(
-    "row",
-    [
-        small_training(0.3), branched_training(), small_prediction(),
-        dataclasses.replace(branched_training(), mode="infer"),
-        *workloads.select("kernel/depthwise-mobilenet-56-stride2"), *workloads.select("kernel/batch-norm"),
-        *workloads.select("kernel/max-pool/"), *workloads.select("kernel/conv-deepbench"),
-    ],
-    ids=lambda w: f"{w.name}-{w.mode}",
-)  # fmt: skip
-def test_peer_agrees_with_cnnfast(name: str, row: Workload) -> None:
-    peer = PEERS[name]
-    if peer.missing() or row.mode not in peer.modes:
-        pytest.skip(f"{name} is not installed or cannot do {row.mode}")
-    with Runner([peer], Settings(1, 1, 0.0)) as runner:
-        result = runner.run(row)
-    for m in result.measurements.values():
-        assert (m.error, m.disagreement) == ("", "")
-    assert result.ratio(name) is not None
+    assert "| kernel/dense-576-64/dw |" in tables.read_text()

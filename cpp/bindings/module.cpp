@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "../runtime/cpu_features.hpp"
 #include "cnnfast/fork.hpp"
@@ -167,6 +168,36 @@ void run_step(const std::string& op, const std::vector<std::optional<py::array>>
   step.run({pointers.data(), pointers.data() + in.size(), workspace.data(), seed});
 }
 
+// Passes over memory, for the floors of benchmarks.
+using Floats = py::array_t<float, py::array::c_style>;
+
+double peak_read(const Floats& x) {
+  const std::int64_t n = x.size();
+  const float* p = x.data();
+  std::vector<float> sums(static_cast<std::size_t>((n + kPeakBlock - 1) / kPeakBlock));
+  const py::gil_scoped_release release;
+  kernels().peak.read(n, p, sums.data());
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+void peak_write(Floats& y) {
+  const std::int64_t n = y.size();
+  float* p = y.mutable_data();
+  const py::gil_scoped_release release;
+  kernels().peak.write(n, p);
+}
+
+void peak_triad(const Floats& a, const Floats& b, Floats& y) {
+  const std::int64_t n = y.size();
+  if (a.size() != n || b.size() != n)
+    throw py::value_error("peak_triad: expected arrays of one size, got " + std::to_string(a.size()) + ", " +
+                          std::to_string(b.size()) + " and " + std::to_string(n));
+  const float *pa = a.data(), *pb = b.data();
+  float* p = y.mutable_data();
+  const py::gil_scoped_release release;
+  kernels().peak.triad(n, pa, pb, p);
+}
+
 }  // namespace
 }  // namespace cnnfast
 
@@ -221,6 +252,15 @@ PYBIND11_MODULE(_core, m) {
         return std::make_pair(lo, hi);
       },
       py::arg("size"), py::arg("kernel"), py::arg("stride"), py::arg("dilation"));
+
+  m.def(
+      "peak_multiply_add", [](std::int64_t rounds) { return kernels().peak.multiply_add(rounds); },
+      "Multiplies and adds in registers; returns the number of operations.", py::arg("rounds"),
+      py::call_guard<py::gil_scoped_release>());
+  m.def("peak_read", &peak_read, "Reads x; returns its sum.", py::arg("x").noconvert());
+  m.def("peak_write", &peak_write, "y = 1.", py::arg("y").noconvert());
+  m.def("peak_triad", &peak_triad, "y = a + b / 2.", py::arg("a").noconvert(),
+        py::arg("b").noconvert(), py::arg("y").noconvert());
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));

@@ -9,6 +9,7 @@
 #include "../kernels/matmul.hpp"
 #include "../kernels/norm.hpp"
 #include "../kernels/optimizer.hpp"
+#include "../kernels/peak.hpp"
 #include "../kernels/pool2d.hpp"
 #include "../kernels/reduce.hpp"
 #include "../kernels/resize.hpp"
@@ -30,6 +31,7 @@ static constexpr KernelTable make_table(const char* name) {
   table.matmul = matmul_kernels;
   table.norm = norm_kernels;
   table.optimizer = optimizer_kernels;
+  table.peak = peak_kernels;
   table.pool2d = pool2d_kernels;
   table.reduce = reduce_kernels;
   table.resize = resize_kernels;

@@ -12,6 +12,7 @@
 #include "cnnfast/kernels/matmul.hpp"
 #include "cnnfast/kernels/norm.hpp"
 #include "cnnfast/kernels/optimizer.hpp"
+#include "cnnfast/kernels/peak.hpp"
 #include "cnnfast/kernels/pool2d.hpp"
 #include "cnnfast/kernels/reduce.hpp"
 #include "cnnfast/kernels/resize.hpp"
@@ -30,6 +31,7 @@ struct KernelTable {
   MatmulKernels matmul;
   NormKernels norm;
   OptimizerKernels optimizer;
+  PeakKernels peak;
   Pool2dKernels pool2d;
   ReduceKernels reduce;
   ResizeKernels resize;

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cnnfast.bench.peak import Peak
     from cnnfast.bench.peers import Peer
+    from cnnfast.bench.runner import Result, Settings
     from cnnfast.bench.spec import Workload
 
 _EPILOG = """\
@@ -28,13 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only",
         action="append",
         metavar="PATTERN",
-        help="workloads whose name contains or matches it (repeatable)",
+        help="workloads whose name contains or matches it (repeatable; else all but networks' convolutions)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look, no evidence")
     parser.add_argument("--threads", type=positive, metavar="N", help="threads of every peer (all that are allowed)")
     parser.add_argument("--rounds", type=positive, metavar="N", help="how often each peer's turn comes (9)")
+    parser.add_argument("--seconds", type=positive_seconds, metavar="X", help="what a turn lasts at least (0.2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with machine and versions")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables with each row's floor")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure of the ratios (.png, .svg or .pdf)")
+    parser.add_argument("--scaling", action="store_true", help="instead: cnnfast on 1 thread against all")
+    parser.add_argument("--startup", action="store_true", help="instead: import, building a Program, first steps")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
 
 
@@ -46,46 +52,87 @@ def main(args: argparse.Namespace) -> int:
         ModuleNotFoundError: a peer that is not installed.
     """
     from cnnfast.bench.peers import resolve
-    from cnnfast.bench.workloads import select
+    from cnnfast.bench.workloads import select, workloads
 
-    rows = select(*args.only or ())
     if args.list:
+        rows = list(workloads().values()) if args.only is None else select(*args.only)
         width = max(len(row.name) for row in rows)
         print("\n".join(f"{row.name:<{width}}  {row.description}" for row in rows))
         return 0
-    for path in (args.json, args.plot):
+    if args.scaling or args.startup:
+        return _cnnfast_alone(args)
+    rows = select(*args.only or ())
+    for path in (args.json, args.markdown, args.plot):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"bench: cannot write {path}: there is no folder {path.parent}")
     return _measure(args, rows, resolve(args.peers))
 
 
 def _measure(args: argparse.Namespace, workloads: list[Workload], peers: list[Peer]) -> int:
-    from cnnfast import get_threads
-    from cnnfast.bench import report
-    from cnnfast.bench.runner import Runner, Settings
+    from cnnfast.bench import peak, report
+    from cnnfast.bench.runner import Runner
+    from cnnfast.bench.summary import summary_text
 
-    rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
-    settings = Settings(args.threads or get_threads(), rounds, _QUICK_SECONDS if args.quick else Settings.seconds)
+    settings = _settings(args)
     about = report.machine()
+    best = peak.measure_afresh(settings.threads)
     width = max(len(w.name) for w in workloads)
     print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
-    print(f"\n{report.header(width)}", flush=True)
+    print(f"peak: {best}\n\n{report.header(width)}", flush=True)
     log = _progress if sys.stderr.isatty() else (lambda _: None)
     results = []
     with Runner(peers, settings, log=log) as runner:
         for workload in workloads:
             results.append(runner.run(workload))
             log("")
-            print(report.rows(results[-1], width), flush=True)
+            print(report.rows(results[-1], width, best), flush=True)
         about["peers"] = runner.versions
-    print(report.summary(results))
+    best = best.best(peak.measure_afresh(settings.threads))  # the machine may have been busy the first time
+    print(f"peak: {best}", summary_text(results), sep="\n")
+    _write(args, results, settings, about, best)
+    return int(any(m.error or m.disagreement for r in results for m in r.measurements.values()))
+
+
+def _cnnfast_alone(args: argparse.Namespace) -> int:
+    """The figures that need no peer: scaling and start-up."""
+    from cnnfast.bench import report, scaling, startup
+
+    if given := [f"--{n}" for n in ("peers", "json", "markdown", "plot") if getattr(args, n)]:
+        raise ValueError(f"bench: --scaling and --startup measure cnnfast alone and print; they take no {given[0]}")
+    settings, about = _settings(args), report.machine()
+    print(report.heading(about, settings), *(f"note: {w}" for w in report.warnings(about, settings)), sep="\n")
+    if args.scaling:
+        for row in scaling.rows(args.only):
+            print(scaling.scaling(row, settings), flush=True)
+    if args.startup:
+        print(startup.text(startup.start_up(settings)))
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from cnnfast import get_threads
+    from cnnfast.bench.runner import Settings
+
+    rounds = args.rounds or (_QUICK_ROUNDS if args.quick else Settings.rounds)
+    seconds = args.seconds or (_QUICK_SECONDS if args.quick else Settings.seconds)
+    return Settings(args.threads or get_threads(), rounds, seconds)
+
+
+def _write(
+    args: argparse.Namespace, results: list[Result], settings: Settings, about: dict[str, Any], best: Peak
+) -> None:
+    from cnnfast.bench import report
+
     if args.json:
-        report.write_json(args.json, report.to_json(results, settings, about))
+        report.write_json(args.json, report.to_json(results, settings, about, best))
+    if args.markdown:
+        from cnnfast.bench.markdown import markdown
+
+        args.markdown.write_text(markdown(results, settings, about, best))
     if args.plot:
         from cnnfast.bench.plot import save_plot
 
         save_plot(results, args.plot, report.heading(about, settings))
-    return int(any(m.error or m.disagreement for r in results for m in r.measurements.values()))
 
 
 def _progress(line: str) -> None:
@@ -102,3 +149,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return number
+
+
+def positive_seconds(text: str) -> float:
+    """An option's value as a finite number of seconds above 0, for argparse."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return seconds

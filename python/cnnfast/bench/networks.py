@@ -125,6 +125,39 @@ def resnet50() -> Layers:
     return _classifier(net, 1000)
 
 
+# GoogLeNet's inception modules: filters of the 1x1, of the 1x1 before the 3x3 and the 3x3, of the 1x1 before the 5x5
+# and the 5x5, and of the 1x1 after the pooling; None: a pooling that halves the image.
+_INCEPTIONS = [
+    (64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64), None,
+    (192, 96, 208, 16, 48, 64), (160, 112, 224, 24, 64, 64), (128, 128, 256, 24, 64, 64), (112, 144, 288, 32, 64, 64),
+    (256, 160, 320, 32, 128, 128), None,
+    (256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128),
+]  # fmt: skip
+
+
+def googlenet() -> Layers:
+    """GoogLeNet for 224x224x3 (Szegedy et al., 2014, table 1), without response normalization and side heads."""
+    net = Net()
+    net.add("conv2d", filters=64, kernel=7, strides=2, padding=3, activation="relu")
+    net.add("max_pool", kernel=3, strides=2, padding=1)
+    net.add("conv2d", filters=64, kernel=1, activation="relu")
+    net.add("conv2d", filters=192, kernel=3, padding="same", activation="relu")
+    x = net.add("max_pool", kernel=3, strides=2, padding=1)
+    for filters in _INCEPTIONS:
+        if filters is None:
+            x = net.add("max_pool", x, kernel=3, strides=2, padding=1)
+            continue
+        one, before3, three, before5, five, pooled = filters
+        branches = [net.add("conv2d", x, filters=one, kernel=1, activation="relu")]
+        for before, after, kernel in ((before3, three, 3), (before5, five, 5)):
+            net.add("conv2d", x, filters=before, kernel=1, activation="relu")
+            branches.append(net.add("conv2d", filters=after, kernel=kernel, padding="same", activation="relu"))
+        net.add("max_pool", x, kernel=3, strides=1, padding=1)
+        branches.append(net.add("conv2d", filters=pooled, kernel=1, activation="relu"))
+        x = net.add("concatenate", *branches)
+    return _classifier(net, 1000)
+
+
 def mobilenet_v2() -> Layers:
     """MobileNetV2 for 224x224x3 (Sandler et al., 2018, table 2), width 1."""
     net = Net()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,32 @@ from cnnfast.bench.report import duration
 from cnnfast.bench.runner import Result
 from cnnfast.bench.statistics import Spread
 
-# Okabe and Ito's colours, which all kinds of colour vision tell apart; a peer has the same one in every plot.
-_COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#F0E442", "#009E73", "#CC79A7")
-COLOURS = dict(zip(PEERS, _COLOURS, strict=True))
-_BAR = 0.22  # inches
+# Okabe and Ito's colours, which all kinds of colour vision tell apart, with their dark orange for the pale yellow; a
+# peer has the same one in every plot.
+COLOURS = dict(zip(PEERS, ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7"), strict=True))
+# What a point's shape says: a whole network, or which pass of a kernel.
+_MARKERS = {"train": "o", "infer": "o", "forward": ">", "dx": "<", "dw": "s", "both": "D"}
+_LINE = 0.17  # inches
+_PER_COLUMN = 70  # lines
+_GREY = "#888888"
+
+
+@dataclass
+class _Line:
+    """One line of the figure: a name, and points as (peer, mode, figures)."""
+
+    name: str
+    points: list[tuple[str, str, Spread]] = field(default_factory=list)
 
 
 def save_plot(results: Sequence[Result], path: Path, caption: str = "") -> None:
     """Writes a figure (PNG, SVG or PDF, by the file's ending).
 
+    A network has a line with a point for each peer; a kernel has a line with a point for each of its passes, which
+    shows the fastest peer.
+
     Args:
-        results: one group of bars for each workload that has anything to show; without peers, one point.
+        results: what was measured.
         path: file to write.
         caption: a line below: the machine, the threads.
 
@@ -31,75 +48,99 @@ def save_plot(results: Sequence[Result], path: Path, caption: str = "") -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    compared = any(r.ratio(p) is not None for r in results for p in r.measurements if p != "cnnfast")
-    groups = [(r.workload.name, bars) for r in results if (bars := _bars(r, compared))]
-    if not groups:
+    compared = any(r.fastest_ratio() is not None for r in results)
+    lines = _lines(results, compared)
+    if not lines:
         raise ValueError("bench: nothing to plot: no workload has a figure that could be compared")
-    lines = sum(len(bars) + 1 for _, bars in groups)
-    figure = Figure(figsize=(9, lines * _BAR + 1.6), layout="constrained")
+    columns = ceil(len(lines) / _PER_COLUMN)
+    height = ceil(len(lines) / columns)
+    figure = Figure(figsize=(1 + 7 * columns, max(height * _LINE, 1.0) + 1.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    _draw(axes, groups, compared)
-    figure.supxlabel(caption, fontsize=8, color="#444444")
-    figure.savefig(path, dpi=150)
+    axes = figure.subplots(1, columns, sharex=True, squeeze=False)[0]
+    for i, part in enumerate(axes):
+        _draw(part, lines[i * height : (i + 1) * height], height, compared)
+    _limit(axes[0], [s for line in lines for *_, s in line.points], compared)
+    _legend(figure, lines, compared)
+    figure.supxlabel(f"{_AXIS[compared]}\n{caption}", fontsize=9, color="#333333")
+    figure.savefig(path, dpi=120)
 
 
-def _bars(result: Result, compared: bool) -> list[tuple[str, Spread]]:
+_AXIS = {
+    True: "how many times as long as cnnfast: right of 1 cnnfast is faster; grey: quartiles; at the right: the least",
+    False: "time per step; grey: quartiles; at the right: the least",
+}
+
+
+def _lines(results: Sequence[Result], compared: bool) -> list[_Line]:
+    """The lines that have something to show, in the order of the results; a kernel's passes share one."""
+    found: dict[str, _Line] = {}
+    for r in results:
+        name, mode = r.workload.name, r.workload.mode
+        if r.workload.group == "kernel":
+            name = name.removeprefix("kernel/").removesuffix(f"/{mode}")
+        line = found.setdefault(name, _Line(name))
+        line.points += [(peer, mode, s) for peer, s in _spreads(r, compared)]
+    return [line for line in found.values() if line.points]
+
+
+def _spreads(result: Result, compared: bool) -> list[tuple[str, Spread]]:
     if not compared:
-        m = result.measurements["cnnfast"]
-        return [("cnnfast", m.spread)] if m.seconds and not m.error else []
+        mine = result.measurements["cnnfast"]
+        return [("cnnfast", mine.spread)] if mine.seconds and not mine.error else []
     names = [n for n in result.measurements if n != "cnnfast"]
+    if result.workload.group == "kernel":
+        names = [n for n in names if n == result.fastest_peer()]
     return [(n, found) for n in names if (found := result.ratio(n)) is not None]
 
 
-def _draw(axes: Any, groups: Sequence[tuple[str, list[tuple[str, Spread]]]], compared: bool) -> None:
+def _draw(axes: Any, lines: Sequence[_Line], height: int, compared: bool) -> None:
     axes.set_xscale("log")
-    y, ticks, seen = 0.0, [], set()
-    for name, bars in groups:
-        ticks.append((y + (len(bars) - 1) / 2, name))
-        for peer, s in bars:
-            label = None if peer in seen else PEERS[peer].title
-            (_draw_ratio if compared else _draw_time)(axes, y, s, COLOURS[peer], label)
-            seen.add(peer)
-            y += 1
-        y += 1
-    axes.set_yticks([t for t, _ in ticks], [n for _, n in ticks])
-    axes.set_ylim(y - 0.5, -1)
-    axes.spines[["top", "right"]].set_visible(False)
-    shown = [s for _, bars in groups for _, s in bars]
-    axes.set_xlim(min([1.0] * compared + [s.low for s in shown]) / 1.2, max(s.high for s in shown) * 1.35)
-    for axis in ("set_major_formatter", "set_minor_formatter"):
-        getattr(axes.xaxis, axis)(_tick_ratio if compared else _tick_time)
+    for y, line in enumerate(lines):
+        if y % 2:
+            axes.axhspan(y - 0.5, y + 0.5, color="#F2F2F2", linewidth=0, zorder=0)
+        for peer, mode, s in line.points:
+            axes.plot([s.low, s.high], [y, y], color=_GREY, linewidth=1.5, zorder=2)
+            axes.plot([s.median], [y], _MARKERS[mode], color=COLOURS[peer], markersize=5, zorder=3)
+        lowest = min((s for *_, s in line.points), key=lambda s: s.median)
+        text = f"{lowest.median:.2f}" if compared else duration(lowest.median)
+        bad = compared and lowest.median < 1
+        axes.annotate(
+            text, (1.0, y), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+            fontsize=7, weight="bold" if bad else "normal",
+        )  # fmt: skip
+    axes.set_yticks(range(len(lines)), [line.name for line in lines], fontsize=7)
+    axes.set_ylim(height - 0.5, -0.5)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", which="both", labelsize=8)
+    axes.grid(axis="x", which="major", color="#DDDDDD", linewidth=0.6, zorder=1)
     if compared:
-        axes.axvline(1, color="black", linewidth=1)
-        axes.set_xlabel("time, as a multiple of cnnfast's (right of 1: cnnfast is faster; grey: quartiles)")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=8)
-    else:
-        axes.set_xlabel("time per step (grey: quartiles)")
+        axes.axvline(1, color="black", linewidth=1.2, zorder=2)
 
 
-def _draw_ratio(axes: Any, y: float, s: Spread, colour: str, label: str | None) -> None:
-    """A bar from 1, equal speed: on a logarithmic axis twice as fast is as long as half as fast."""
-    axes.barh(y, s.median - 1, left=1, height=0.85, color=colour, edgecolor="black", linewidth=0.4, label=label)
-    axes.plot([s.low, s.high], [y, y], color="#777777", linewidth=1.4)
-    _annotate(axes, f"{s.median:.2f}x", max(s.high, s.median, 1.0), y)
+def _limit(axes: Any, shown: Sequence[Spread], compared: bool) -> None:
+    """Limits with room around all points, and around 1; labels at 1, 2, 5 and their decades: others would touch."""
+    axes.set_xlim(
+        min([1.0] * compared + [s.low for s in shown]) / 1.2, max([1.0] * compared + [s.high for s in shown]) * 1.2
+    )
+    for name in ("set_major_formatter", "set_minor_formatter"):
+        getattr(axes.xaxis, name)(lambda value, _: _tick(value, compared))
 
 
-def _draw_time(axes: Any, y: float, s: Spread, colour: str, label: str | None) -> None:
-    axes.plot([s.low, s.high], [y, y], color="#777777", linewidth=3)
-    axes.plot([s.median], [y], "o", color=colour, markersize=5, label=label)
-    _annotate(axes, duration(s.median), s.high, y)
+def _tick(value: float, compared: bool) -> str:
+    if f"{value:e}"[0] not in "125":
+        return ""
+    return f"{value:g}" if compared else duration(value)
 
 
-def _annotate(axes: Any, text: str, x: float, y: float) -> None:
-    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=7)
+def _legend(figure: Any, lines: Sequence[_Line], compared: bool) -> None:
+    """Peers by colour, then passes by shape; none for what is there alone."""
+    from matplotlib.lines import Line2D
 
-
-def _tick_ratio(value: float, _: int) -> str:
-    """Labels at 1, 2, 5 and their decades: all others would touch."""
-    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
-
-
-def _tick_time(value: float, _: int) -> str:
-    return duration(value) if f"{value:e}"[0] in "125" else ""
+    points = [p for line in lines for p in line.points]
+    peers = [n for n in COLOURS if compared and any(n == peer for peer, *_ in points)]
+    modes = [m for m in ("forward", "dx", "dw", "both") if any(m == mode for _, mode, _ in points)]
+    handles = [Line2D([], [], linestyle="", marker="o", color=COLOURS[n], label=PEERS[n].title) for n in peers]
+    handles += [Line2D([], [], linestyle="", marker=_MARKERS[m], color=_GREY, label=m) for m in modes]
+    columns = len(handles) if len(lines) > _PER_COLUMN else 5
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False, fontsize=8)

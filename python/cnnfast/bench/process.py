@@ -46,12 +46,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": _search_path(),
-                **thread_environment(threads),
-                **peer.environment,
-            },
+            env=_environment(threads, peer.environment),
         )
         self.versions: dict[str, str] = self._read()["versions"]
 
@@ -116,6 +111,30 @@ class WorkerProcess:
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
         return lines[-1] if lines else "it printed nothing"
+
+
+def ask_python(*arguments: str, threads: int) -> dict[str, Any]:
+    """The JSON object that `python` with these arguments prints last, in a fresh process.
+
+    Raises:
+        WorkerError: it failed; the message ends with what it printed last.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        env=_environment(threads, {}),
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        words = [line for line in done.stderr.splitlines() if line.strip()] or ["it printed nothing"]
+        raise WorkerError(f"a fresh process ended with status {done.returncode}: {words[-1].strip()}")
+    return json.loads(lines[-1])
+
+
+def _environment(threads: int, more: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": _search_path(), **thread_environment(threads), **more}
 
 
 def _search_path() -> str:

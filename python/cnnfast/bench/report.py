@@ -9,15 +9,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from cnnfast.bench.floor import work
+from cnnfast.bench.peak import Peak
 from cnnfast.bench.runner import Measurement, Result, Settings
-from cnnfast.bench.statistics import Spread, geometric_mean
+from cnnfast.bench.statistics import Spread
+from cnnfast.bench.summary import summaries
 
 # title and width; the first and the last column are as wide as they must be
 _COLUMNS = (
-    ("workload", 0), ("peer", 19), ("median", 8), ("quartiles", 19), ("peak memory", 11), ("faults/step", 11),
-    ("times as long as cnnfast", 0),
+    ("workload", 0), ("peer", 19), ("median", 8), ("quartiles", 19), ("GFLOP/s", 7), ("of floor", 8),
+    ("peak memory", 11), ("faults/step", 11), ("times as long as cnnfast", 0),
 )  # fmt: skip
-GROUP_TITLES = {"train": "training", "infer": "inference", "kernel": "kernels"}
 
 
 def header(name_width: int) -> str:
@@ -25,9 +27,9 @@ def header(name_width: int) -> str:
     return _row(tuple(title for title, _ in _COLUMNS), name_width)
 
 
-def rows(result: Result, name_width: int) -> str:
+def rows(result: Result, name_width: int, peak: Peak) -> str:
     """The table's lines for a workload: one for each peer."""
-    return "\n".join(_row(line, name_width) for line in _lines(result))
+    return "\n".join(_row(line, name_width) for line in _lines(result, peak))
 
 
 def _row(cells: tuple[str, ...], name_width: int) -> str:
@@ -35,8 +37,9 @@ def _row(cells: tuple[str, ...], name_width: int) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)).rstrip()
 
 
-def _lines(result: Result) -> list[tuple[str, ...]]:
+def _lines(result: Result, peak: Peak) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = []
+    todo = work(result.workload)
     for m in result.measurements.values():
         name = "" if lines else result.workload.name
         if m.error:
@@ -46,6 +49,7 @@ def _lines(result: Result) -> list[tuple[str, ...]]:
         faults = sum(m.page_faults) / len(m.page_faults)
         lines.append(
             (name, m.peer, duration(s.median), f"{duration(s.low)} - {duration(s.high)}",
+             three_digits(todo.operations / s.median / 1e9), percent(todo.floor(peak) / s.median),
              f"{m.peak_bytes / 2**20:.0f} MiB", f"{faults:.1f}", _verdict(result, m))
         )  # fmt: skip
     return lines
@@ -58,10 +62,11 @@ def _verdict(result: Result, m: Measurement) -> str:
     found = result.ratio(m.peer)
     if m.peer == "cnnfast" or found is None:
         return ""
-    return f"{_times(found)}{' (fastest peer)' if m.peer == result.fastest_peer() else ''}"
+    return f"{times(found)}{' (fastest peer)' if m.peer == result.fastest_peer() else ''}"
 
 
-def _times(s: Spread) -> str:
+def times(s: Spread) -> str:
+    """A ratio with its quartiles: "2.00x (1.90 - 2.10)"."""
     return f"{s.median:.2f}x ({s.low:.2f} - {s.high:.2f})"
 
 
@@ -78,22 +83,20 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"
 
 
-def summary(results: Sequence[Result]) -> str:
-    """How many times as fast as the fastest peer cnnfast is: geometric means over the rows of each group."""
-    lines = []
-    for group, title in GROUP_TITLES.items():
-        found = [r for r in map(fastest_ratio, (r for r in results if r.workload.group == group)) if r is not None]
-        if found:
-            mean = geometric_mean(r.median for r in found)
-            rows = "1 row" if len(found) == 1 else f"{len(found)} rows"
-            lines.append(f"{title}: {mean:.2f} times as fast as the fastest peer (geometric mean of {rows})")
-    return "\n".join(lines)
+def three_digits(value: float) -> str:
+    """Example:
+    >>> three_digits(1234.5), three_digits(0.01234)
+    ('1234', '0.0123')
+    """
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.3g}"
 
 
-def fastest_ratio(result: Result) -> Spread | None:
-    """How many times longer than cnnfast the fastest peer takes; None where nothing can be compared."""
-    fastest = result.fastest_peer()
-    return None if fastest is None else result.ratio(fastest)
+def percent(part: float) -> str:
+    """Example:
+    >>> percent(0.4567), percent(0.00123)
+    ('46 %', '0.12 %')
+    """
+    return f"{100 * part:.0f} %" if part >= 0.0995 else f"{100 * part:.2g} %"
 
 
 def machine() -> dict[str, Any]:
@@ -125,27 +128,36 @@ def warnings(about: dict[str, Any], settings: Settings) -> list[str]:
     return found
 
 
-def to_json(results: Sequence[Result], settings: Settings, about: dict[str, Any]) -> dict[str, Any]:
-    """All figures of all rounds, with the machine and the versions."""
+def to_json(results: Sequence[Result], settings: Settings, about: dict[str, Any], peak: Peak) -> dict[str, Any]:
+    """All figures of all rounds, with the machine, its peaks and the versions."""
     return {
-        "format": 1,
+        "format": 2,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": about,
+        "peak": vars(peak),
         "settings": vars(settings),
-        "results": [_result_json(r) for r in results],
+        "summary": [vars(s) for s in summaries(results)],
+        "results": [_result_json(r, peak) for r in results],
     }
 
 
-def _result_json(result: Result) -> dict[str, Any]:
+def _result_json(result: Result, peak: Peak) -> dict[str, Any]:
+    todo = work(result.workload)
     return {
         "workload": result.workload.name,
         "description": result.workload.description,
         "group": result.workload.group,
+        "goal": result.workload.goal,
+        "operations": todo.operations,
+        "bytes": todo.bytes,
+        "floor_seconds": todo.floor(peak),
         "reference": result.reference,
         "fastest_peer": result.fastest_peer(),
         "peers": {
             name: {**vars(m), **_spread_json("seconds", m.spread if m.seconds else None),
-                   **_spread_json("ratio", result.ratio(name))}
+                   **_spread_json("ratio", result.ratio(name)),
+                   "operations_per_second": todo.operations / m.spread.median if m.seconds else None,
+                   "part_of_floor": todo.floor(peak) / m.spread.median if m.seconds else None}
             for name, m in result.measurements.items()
         },
     }  # fmt: skip

@@ -85,6 +85,11 @@ class Result:
         found = [m for m in self.measurements.values() if m.peer != "cnnfast" and self._comparable(m)]
         return min(found, key=lambda m: m.spread.median).peer if found else None
 
+    def fastest_ratio(self) -> Spread | None:
+        """How many times longer than cnnfast the fastest peer takes; None where nothing can be compared."""
+        fastest = self.fastest_peer()
+        return None if fastest is None else self.ratio(fastest)
+
     @staticmethod
     def _comparable(m: Measurement) -> bool:
         return bool(m.seconds) and not m.disagreement and not m.error
@@ -124,7 +129,11 @@ class Runner:
         self._close_all()
 
     def run(self, workload: Workload) -> Result:
-        """Compares, then times. A peer that fails is in the result with its error."""
+        """Compares, then times. A peer that fails is in the result with its error.
+
+        A training or an inference row gets fresh processes for its times: their peak memory is then the row's
+        alone. All kernel rows share one process for each peer, which starts once.
+        """
         taking_part = [p for p in self._peers if workload.mode in p.modes]
         result = Result(workload, {p.name: Measurement(p.name) for p in taking_part})
         if len(taking_part) > 1:
@@ -147,14 +156,13 @@ class Runner:
                 answer = self._attempt(peer, m, lambda w, check=check: _answer(w, check))  # type: ignore[misc]
                 answers += [] if answer is None else [answer]
             if workload.group != "kernel":
-                self._close(peer.name)  # time in a fresh process: its peak memory is then the row's alone
+                self._close(peer.name)
             if m.error:
                 continue
             if not expected:
                 expected, result.reference = answers, peer.name
                 continue
-            found = (disagreement(c, e, a) for c, e, a in zip(todo, expected, answers, strict=True))
-            m.disagreement = next(filter(None, found), "")
+            m.disagreement = disagreement(todo, expected, answers)
 
     # Times
 
@@ -162,7 +170,8 @@ class Runner:
         for peer in peers:
             m = result.measurements[peer.name]
             self._log(f"{workload.name}: warming up {peer.name}")
-            steps = self._attempt(peer, m, lambda w: _warm_up(w, workload, self._settings.seconds))
+            loaded = workload.group == "kernel" and len(peers) > 1  # by the comparison
+            steps = self._attempt(peer, m, lambda w, loaded=loaded: self._warm_up(w, workload, loaded))  # type: ignore[misc]
             m.steps = steps or 0
         for i in range(self._settings.rounds):
             for peer in peers:
@@ -179,6 +188,11 @@ class Runner:
             memory = self._attempt(peer, m, lambda w: w.memory())
             if memory is not None:
                 m.peak_bytes, m.loaded_bytes = memory["bytes"], memory["loaded_bytes"]
+
+    def _warm_up(self, worker: WorkerProcess, workload: Workload, loaded: bool) -> int:
+        if not loaded:
+            worker.load(workload)
+        return worker.warm_up(self._settings.seconds)
 
     # Processes
 
@@ -213,8 +227,3 @@ class Runner:
 def _answer(worker: WorkerProcess, check: Check) -> Answer:
     worker.load(check.workload)
     return Answer(*worker.answer(check.steps))
-
-
-def _warm_up(worker: WorkerProcess, workload: Workload, seconds: float) -> int:
-    worker.load(workload)
-    return worker.warm_up(seconds)

@@ -45,6 +45,7 @@ class Workload:
         optimizer: "sgd", "adam" or "rmsprop", for "train".
         learning_rate: of the optimizer; small, because every step sees the same batch.
         description: one line for people.
+        goal: how many times as fast as the fastest peer cnnfast should be.
         seed: of data and weights.
     """
 
@@ -57,6 +58,7 @@ class Workload:
     optimizer: str = ""
     learning_rate: float = 1e-5
     description: str = ""
+    goal: float = 1.0
     seed: int = 1
 
     @property
@@ -136,8 +138,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def gradient_targets(workload: Workload) -> list[str]:
-    """What a kernel workload differentiates by: "x" and weights of its one layer; nothing for "forward"."""
+    """What a kernel workload differentiates by: "x" and weights of its one layer; nothing for predictions."""
     learned = [
         name.rsplit("/", 1)[1] for name in workload.weight_shapes() if not name.rsplit("/", 1)[1].startswith("moving")
     ]
-    return {"forward": [], "dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}[workload.mode]
+    return {"infer": [], "forward": [], "dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}[workload.mode]

@@ -6,28 +6,29 @@ import fnmatch
 from collections.abc import Iterator
 from typing import Any
 
-from cnnfast.bench import networks
+from cnnfast.bench import convolutions, networks
 from cnnfast.bench.spec import Net, Workload
 
 _SPARSE = "sparse_categorical_crossentropy"
 _BINARY = "binary_crossentropy"
+_KERNEL_GOAL = 0.8
 
-# name, network, input shape, batch, loss, optimizer
+# name, network, input shape, batch, loss, optimizer, goal
 _TRAIN = [
-    ("mnist-64", networks.mnist_convnet, (28, 28, 1), 64, _SPARSE, "adam"),
-    ("cats-dogs-32", networks.cats_dogs_convnet, (150, 150, 3), 32, _BINARY, "rmsprop"),
-    ("resnet8-64", networks.resnet_small, (32, 32, 3), 64, _SPARSE, "adam"),
-    ("vgg16-block5-16", networks.vgg16_fine_tune, (150, 150, 3), 16, _BINARY, "rmsprop"),
-    ("resnet18-cifar-64", networks.resnet18_cifar, (32, 32, 3), 64, _SPARSE, "adam"),
-    ("mobilenet-v2-16", networks.mobilenet_v2, (224, 224, 3), 16, _SPARSE, "adam"),
+    ("mnist-64", networks.mnist_convnet, (28, 28, 1), 64, _SPARSE, "adam", 3),
+    ("cats-dogs-32", networks.cats_dogs_convnet, (150, 150, 3), 32, _BINARY, "rmsprop", 3),
+    ("resnet8-64", networks.resnet_small, (32, 32, 3), 64, _SPARSE, "adam", 1.1),
+    ("vgg16-block5-16", networks.vgg16_fine_tune, (150, 150, 3), 16, _BINARY, "rmsprop", 2.5),
+    ("resnet18-cifar-64", networks.resnet18_cifar, (32, 32, 3), 64, _SPARSE, "adam", 2.5),
+    ("mobilenet-v2-16", networks.mobilenet_v2, (224, 224, 3), 16, _SPARSE, "adam", 2),
 ]
 
-# name, network, input shape, batch sizes
+# name, network, input shape, batch sizes and their goals
 _INFER = [
-    ("mnist", networks.mnist_convnet, (28, 28, 1), (1, 128)),
-    ("vgg16-base", networks.vgg16_features, (150, 150, 3), (16,)),
-    ("resnet50", networks.resnet50, (224, 224, 3), (1, 8)),
-    ("mobilenet-v2", networks.mobilenet_v2, (224, 224, 3), (1, 8)),
+    ("mnist", networks.mnist_convnet, (28, 28, 1), {1: 2.5, 128: 1.1}),
+    ("vgg16-base", networks.vgg16_features, (150, 150, 3), {16: 2.5}),
+    ("resnet50", networks.resnet50, (224, 224, 3), {1: 1.3, 8: 1.3}),
+    ("mobilenet-v2", networks.mobilenet_v2, (224, 224, 3), {1: 1.2, 8: 1.2}),
 ]
 
 # name, (N, H, W, C), K, kernel, strides, padding. First layers (C of 1 or 3) need no dx.
@@ -39,21 +40,6 @@ _CONV = [
     ("cats-dogs-2", (32, 74, 74, 32), 64, 3, 1, "valid"),
     ("cats-dogs-3", (32, 36, 36, 64), 128, 3, 1, "valid"),
     ("cats-dogs-4", (32, 17, 17, 128), 128, 3, 1, "valid"),
-    ("vgg-56", (8, 56, 56, 256), 256, 3, 1, "same"),
-    ("vgg-14", (8, 14, 14, 512), 512, 3, 1, "same"),
-    ("resnet-stem", (8, 224, 224, 3), 64, 7, 2, 3),
-    ("resnet-1x1-56", (8, 56, 56, 64), 256, 1, 1, "valid"),
-    ("resnet-1x1-14", (8, 14, 14, 1024), 256, 1, 1, "valid"),
-    ("resnet-3x3-stride2", (8, 56, 56, 128), 128, 3, 2, 1),
-    ("googlenet-5x5", (16, 28, 28, 32), 96, 5, 1, "same"),
-    ("deepbench-speech", (4, 341, 79, 32), 32, (10, 5), 2, "valid"),
-]
-
-# name, (N, H, W, C), strides, padding
-_DEPTHWISE = [
-    ("mobilenet-112", (8, 112, 112, 32), 1, "same"),
-    ("mobilenet-56-stride2", (8, 56, 56, 144), 2, 1),
-    ("mobilenet-14", (8, 14, 14, 384), 1, "same"),
 ]
 
 # name, kind, (N, ...), options, modes
@@ -70,29 +56,29 @@ _OTHER: list[tuple[str, str, tuple[int, ...], dict[str, Any], tuple[str, ...]]] 
 
 
 def _train_rows() -> Iterator[Workload]:
-    for name, network, shape, batch, loss, optimizer in _TRAIN:
+    for name, network, shape, batch, loss, optimizer, goal in _TRAIN:
         yield Workload(
             f"train/{name}", "train", shape, batch, network(), loss, optimizer,
-            description=f"training step, batch {batch}, {'x'.join(map(str, shape))}, {optimizer}",
+            description=f"training step, batch {batch}, {'x'.join(map(str, shape))}, {optimizer}", goal=goal,
         )  # fmt: skip
 
 
 def _infer_rows() -> Iterator[Workload]:
     for name, network, shape, batches in _INFER:
-        for batch in batches:
+        for batch, goal in batches.items():
             text = f"prediction, batch {batch}, {'x'.join(map(str, shape))}"
-            yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text)
+            yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text, goal=goal)
 
 
 def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **options: Any) -> Workload:
     net = Net()
     net.add(kind, **options)
     text = ", ".join(
-        f"{k} {v}" for k, v in net.layers[0].options.items() if v != "" and k not in ("groups", "dilation")
+        f"{k} {v}" for k, v in net.layers[0].options.items() if v != "" and k not in ("groups", "dilation", "bias")
     )
     return Workload(
         f"kernel/{name}/{mode}", mode, shape[1:], shape[0], net.built(),
-        description=f"{kind} {mode}, x {'x'.join(map(str, shape))}{', ' if text else ''}{text}",
+        description=f"{kind} {mode}, x {'x'.join(map(str, shape))}{', ' if text else ''}{text}", goal=_KERNEL_GOAL,
     )  # fmt: skip
 
 
@@ -101,30 +87,33 @@ def _kernel_rows() -> Iterator[Workload]:
         options = {"filters": filters, "kernel": kernel, "strides": strides, "padding": padding}
         for mode in ("forward", "dx", "dw") if images[3] > 3 else ("forward", "dw"):
             yield _kernel_row(f"conv-{name}", mode, "conv2d", images, **options)
-    for name, images, strides, padding in _DEPTHWISE:
-        options = {"kernel": 3, "strides": strides, "padding": padding}
-        for mode in ("forward", "dx", "dw"):
-            yield _kernel_row(f"depthwise-{name}", mode, "depthwise", images, **options)
     for name, kind, shape, options, modes in _OTHER:
         for mode in modes:
             yield _kernel_row(name, mode, kind, shape, **options)
 
 
+def _core() -> list[Workload]:
+    return [*_train_rows(), *_infer_rows(), *_kernel_rows()]
+
+
 def workloads() -> dict[str, Workload]:
     """All rows of the suite by name, in the order they are run."""
-    rows = [*_train_rows(), *_infer_rows(), *_kernel_rows()]
-    return {row.name: row for row in rows}
+    return {row.name: row for row in [*_core(), *convolutions.rows(_kernel_row)]}
 
 
 def select(*patterns: str) -> list[Workload]:
-    """The rows whose name contains or matches (as a shell pattern, "kernel/*/dw") one of `patterns`; all without any.
+    """The rows whose name contains or matches (as a shell pattern, "kernel/*/dw") one of `patterns`.
+
+    Without patterns: all but the hundreds of convolutions of well-known networks (`convolutions`).
 
     Raises:
         ValueError: a pattern that no row matches.
     """
+    if not patterns:
+        return _core()
     table = workloads()
     found: set[str] = set()
-    for pattern in patterns or ("*",):
+    for pattern in patterns:
         names = {name for name in table if pattern in name or fnmatch.fnmatchcase(name, pattern)}
         if not names:
             raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")

@@ -7,7 +7,7 @@ import numpy as np
 import cnnfast
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
-from cnnfast.bench.peers.keras_style import ModelSession, build_model, kernel_answer
+from cnnfast.bench.peers.keras_style import TrainSession, build_model, kernel_answer
 from cnnfast.bench.spec import Workload, gradient_targets
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
@@ -22,9 +22,23 @@ def start(threads: int) -> dict[str, str]:
 
 
 def prepare(workload: Workload, data: Data) -> Session:
-    if workload.mode in ("train", "infer"):
-        return ModelSession(cnnfast, workload, data)
-    return KernelSession(workload, data)
+    if workload.mode == "train":
+        return TrainSession(cnnfast, workload, data)
+    return InferSession(workload, data) if workload.mode == "infer" else KernelSession(workload, data)
+
+
+class InferSession:
+    """Predictions through `predict_on_batch`: arrays in, arrays out."""
+
+    def __init__(self, workload: Workload, data: Data):
+        self._model, self._x = build_model(cnnfast, workload, data.weights), data.x
+
+    def step(self) -> float:
+        self._model.predict_on_batch(self._x)
+        return 0.0
+
+    def answer(self) -> dict[str, np.ndarray]:
+        return {"y": np.asarray(self._model.predict_on_batch(self._x))}
 
 
 class KernelSession:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
-from cnnfast.bench.peers.keras_style import ModelSession, build_model, kernel_answer
+from cnnfast.bench.peers.keras_style import TrainSession, build_model, kernel_answer
 from cnnfast.bench.spec import Workload, gradient_targets
 
 _TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -32,14 +32,18 @@ def start(threads: int) -> dict[str, str]:
 
 
 def prepare(workload: Workload, data: Data) -> Session:
-    if workload.mode in ("train", "infer"):
-        # On CPUs TensorFlow runs convolutions several times faster without XLA, which Keras would choose.
-        return ModelSession(keras, workload, data, **({"jit_compile": False} if _TENSORFLOW else {}))
-    return KernelSession(workload, data)
+    if workload.mode == "train":
+        return TrainSession(keras, workload, data, _place)
+    return FunctionSession(workload, data)
 
 
-class KernelSession:
-    """One layer, or its gradients, as a compiled function of x and dy."""
+def _place(array: np.ndarray) -> Any:
+    """The array as the backend's own, so that no step has to bring it there."""
+    return keras.ops.convert_to_tensor(array)
+
+
+class FunctionSession:
+    """A prediction, or one layer and its gradients, as a compiled function: quicker than `predict`."""
 
     def __init__(self, workload: Workload, data: Data):
         self._workload = workload
@@ -61,7 +65,7 @@ def _tensorflow_function(model: Any, workload: Workload, data: Data) -> Callable
     import tensorflow as tf
 
     targets, learned = gradient_targets(workload), {v.name: v.value for v in model.trainable_variables}
-    x, dy = tf.constant(data.x), tf.constant(data.y)
+    x, dy = _place(data.x), _place(data.y)
 
     @tf.function
     def forward(x: Any) -> list[Any]:
@@ -83,23 +87,23 @@ def _jax_function(model: Any, workload: Workload, data: Data) -> Callable[[], li
     import jax
 
     targets = gradient_targets(workload)
-    x, dy = jax.numpy.asarray(data.x), jax.numpy.asarray(data.y)
-    learned = {v.name: v.value for v in model.trainable_variables}
-    names = list(learned)  # jit hands dictionaries over in the order of their keys
+    x, dy = _place(data.x), _place(data.y)
+    learned = [v.value for v in model.trainable_variables]
     fixed = [v.value for v in model.non_trainable_variables]
+    places = [v.name for v in model.trainable_variables]
 
     @jax.jit
-    def forward(x: Any, learned: dict[str, Any]) -> list[Any]:
-        return [model.stateless_call([learned[n] for n in names], fixed, x, training=False)[0]]
+    def forward(x: Any, learned: list[Any]) -> list[Any]:
+        return [model.stateless_call(learned, fixed, x, training=False)[0]]
 
     @jax.jit
-    def backward(x: Any, learned: dict[str, Any], dy: Any) -> list[Any]:
-        def run(x: Any, learned: dict[str, Any]) -> Any:
-            return model.stateless_call([learned[n] for n in names], fixed, x, training=True)[0]
+    def backward(x: Any, learned: list[Any], dy: Any) -> list[Any]:
+        def run(x: Any, learned: list[Any]) -> Any:
+            return model.stateless_call(learned, fixed, x, training=True)[0]
 
         y, gradients = jax.vjp(run, x, learned)
         dx, dlearned = gradients(dy)
-        found = [dx if name == "x" else dlearned[name] for name in targets]
+        found = [dx if name == "x" else dlearned[places.index(name)] for name in targets]
         return [*found, y] if workload.mode == "both" else found
 
     return (lambda: backward(x, learned, dy)) if targets else (lambda: forward(x, learned))

@@ -91,35 +91,37 @@ def make_optimizer(api: Any, workload: Workload) -> Any:
     raise ValueError(f"bench: unknown optimizer {workload.optimizer!r}")
 
 
-class ModelSession:
-    """Training steps or predictions through the model's own methods."""
+class TrainSession:
+    """Training steps through `train_on_batch`.
 
-    def __init__(self, api: Any, workload: Workload, data: Data, **compile_options: Any):
-        self._workload, self._data = workload, data
+    Args:
+        api: keras or cnnfast.
+        workload, data: what to do.
+        place: turns a NumPy array into what the framework reads without a copy.
+    """
+
+    def __init__(
+        self,
+        api: Any,
+        workload: Workload,
+        data: Data,
+        place: Callable[[np.ndarray], Any] = lambda a: a,
+    ):
+        self._layers, self._names = [layer.name for layer in workload.layers], list(data.weights)
+        self._x, self._y = place(data.x), place(data.y)
         self._model = build_model(api, workload, data.weights)
-        if workload.mode == "train":
-            optimizer = make_optimizer(api, workload)
-            self._model.compile(optimizer=optimizer, loss=workload.loss, **compile_options)
-        elif compile_options:
-            self._model.compile(**compile_options)
+        self._model.compile(optimizer=make_optimizer(api, workload), loss=workload.loss)
 
     def step(self) -> float:
-        if self._workload.mode == "train":
-            return float(np.ravel(self._model.train_on_batch(self._data.x, self._data.y))[0])
-        self._model.predict_on_batch(self._data.x)
-        return 0.0
+        return float(np.ravel(self._model.train_on_batch(self._x, self._y))[0])
 
     def answer(self) -> dict[str, np.ndarray]:
-        if self._workload.mode == "infer":
-            return {"y": np.asarray(self._model.predict_on_batch(self._data.x))}
-        values: list[np.ndarray] = []
-        for layer in self._workload.layers:
-            values += self._model.get_layer(layer.name).get_weights()
-        return dict(zip(self._data.weights, values, strict=True))
+        values = [w for name in self._layers for w in self._model.get_layer(name).get_weights()]
+        return dict(zip(self._names, values, strict=True))
 
 
 def kernel_answer(workload: Workload, arrays: Any) -> dict[str, np.ndarray]:
-    """Names what a kernel session computed: "d" with each target's name, then y if the mode has it."""
+    """Names what a session computed: "d" with each target's name, then y if the mode has it."""
     names = [f"d{name}" for name in gradient_targets(workload)]
-    names += ["y"] if workload.mode in ("forward", "both") else []
+    names += ["y"] if workload.mode in ("infer", "forward", "both") else []
     return dict(zip(names, (np.asarray(a) for a in arrays), strict=True))

@@ -34,7 +34,7 @@ class OpenVinoSession:
         self._request.set_input_tensor(ov.Tensor(images_first(data.x)))
 
     def step(self) -> float:
-        self._request.infer()
+        self._request.infer(share_outputs=True)
         return 0.0
 
     def answer(self) -> dict[str, np.ndarray]:
