@@ -17,16 +17,26 @@ static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
 
 // Panels of kTileCols output channels, each (depth, kTileCols), zero-filled past the last channel.
 static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
+  constexpr std::int64_t kLine = 16;
   const std::int64_t panels = ceil_div(conv.out_channels, kTileCols);
   parallel(panels * conv.n_taps, [&](std::int64_t task, int) {
     const std::int64_t panel = task / conv.n_taps, tap = task % conv.n_taps;
     const std::int64_t k0 = panel * kTileCols, cols = min_of(kTileCols, conv.out_channels - k0);
     const float* from = w + conv.taps[tap].weight + k0 * conv.weight_out_step;
     float* to = packed + (panel * conv.depth + tap * conv.channels) * kTileCols;
-    for (std::int64_t c = 0; c < conv.channels; ++c, to += kTileCols) {
-      const float* row = from + c * conv.weight_in_step;
-      for (std::int64_t k = 0; k < cols; ++k) to[k] = row[k * conv.weight_out_step];
-      for (std::int64_t k = cols; k < kTileCols; ++k) to[k] = 0.0f;
+    for (std::int64_t c0 = 0; c0 < conv.channels; c0 += kLine, to += kLine * kTileCols) {
+      const std::int64_t rows = min_of(kLine, conv.channels - c0);
+      const float* block = from + c0 * conv.weight_in_step;
+      if (conv.weight_out_step == 1) {
+        for (std::int64_t c = 0; c < rows; ++c)
+          for (std::int64_t k = 0; k < cols; ++k) to[c * kTileCols + k] = block[c * conv.weight_in_step + k];
+      } else {  // read a line at a time: the next one may lie in the same set of the cache
+        for (std::int64_t k = 0; k < cols; ++k)
+          for (std::int64_t c = 0; c < rows; ++c)
+            to[c * kTileCols + k] = block[c * conv.weight_in_step + k * conv.weight_out_step];
+      }
+      for (std::int64_t c = 0; c < rows; ++c)
+        for (std::int64_t k = cols; k < kTileCols; ++k) to[c * kTileCols + k] = 0.0f;
     }
   });
 }

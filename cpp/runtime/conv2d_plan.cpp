@@ -187,14 +187,18 @@ WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   constexpr std::int64_t kPartialFloats = 1 << 20;  // of all partial sums together
   constexpr std::int64_t kSplitFloats = 72 * 1024;  // of a task's sums: they stay in the second-level cache
   constexpr std::int64_t kBandPixels = 128;         // of a packed band, whose panels stay in the first-level cache
+  constexpr std::int64_t kSlicePixels = 384;        // fewer do not repay partial sums
   constexpr std::int64_t kTasks = 16;
   const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
-  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::clamp<std::int64_t>(g.N, 1, kTasks));
+  const std::int64_t most = std::clamp(g.N * g.grid_h * g.grid_w / kSlicePixels, std::int64_t{1}, kTasks);
+  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::clamp<std::int64_t>(g.N, 1, most));
   const std::int64_t row_splits = std::min(std::max(ceil_div(kTasks, slices), ceil_div(size, kSplitFloats)),
                                            ceil_div(g.depth, kPixelUnit));
   // Packing x is worth it where many filters use it, or where rows are too short for long sums.
   const bool pack_x = g.out_channels > 64 || g.grid_w < 16;
-  const std::int64_t band_rows = std::max<std::int64_t>(1, (pack_x ? kBandPixels : kBandPixels * 3 / 4) / g.grid_w);
+  const std::int64_t fit = std::max<std::int64_t>(1, (pack_x ? kBandPixels : kBandPixels * 3 / 4) / g.grid_w);
+  const std::int64_t rows = std::max<std::int64_t>(1, pack_x ? ceil_div(g.N, slices) * g.grid_h : g.grid_h);
+  const std::int64_t band_rows = ceil_div(rows, ceil_div(rows, fit));  // bands of nearly equal height
   return {slices, std::max<std::int64_t>(1, row_splits), band_rows, pack_x};
 }
 
