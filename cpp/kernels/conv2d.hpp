@@ -41,6 +41,12 @@ static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
   });
 }
 
+// Whether the output is stored past the caches.
+static inline bool conv2d_streams(const GatherConv& conv, const float* y) {
+  const std::int64_t floats = conv.N * conv.out_h * conv.out_w * conv.out_c;
+  return conv.out_channel_first % 16 == 0 && streams(y, floats, conv.out_c);
+}
+
 // The part of x that one task reads: where it lies, and how far apart its images and rows are.
 struct ConvBlock {
   const float* data;
@@ -129,7 +135,7 @@ struct ConvForwardTile {
 };
 
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
-  const bool stream = streams(y, conv.N * conv.out_h * conv.out_w * conv.out_c, conv.out_c) && conv.out_channel_first % 16 == 0;
+  const bool stream = conv2d_streams(conv, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
   const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
   // Ranges of channels outermost: their weights are used by all blocks while they are in the cache.

@@ -246,7 +246,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
                                              std::int64_t tiles, std::int64_t k0, std::int64_t filters, const float* m,
                                              const Ending& ending, float* y) {
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), point = split.block_tiles * m_pitch;
-  const bool stream = streams(y, conv.N * conv.out_h * conv.out_w * conv.out_c, conv.out_c) && conv.out_channel_first % 16 == 0;
+  const bool stream = conv2d_streams(conv, y);
   for (std::int64_t t = 0; t < tiles; ++t, m += m_pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t rows = min_of(kWinogradTile, conv.grid_h - tile.i);
