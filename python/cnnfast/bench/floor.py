@@ -44,7 +44,8 @@ def work(workload: Workload) -> Work:
     """What one step of a workload has to do.
 
     Example:
-        >>> work(cnnfast.bench.workloads.select("kernel/dense-576-64/forward")[0])
+        >>> from cnnfast.bench.workloads import select
+        >>> work(select("kernel/dense-576-64/forward")[0])
         Work(operations=4718592, bytes=311552)
     """
     return Work(_operations(workload), _bytes(workload))
