@@ -108,10 +108,6 @@ void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
   g.row_offset = plan.row_offset.data();
 }
 
-}  // namespace
-
-namespace {
-
 // A 1x1 convolution with stride 1 does not care where a row of pixels or an image ends.
 Conv2dShape without_rows(Conv2dShape s) {
   const bool padded = s.pad_top || s.pad_bottom || s.pad_left || s.pad_right;
