@@ -92,8 +92,7 @@ struct DepthwiseTile {
 
 // Row i of the grid; y is its first pixel, y_step floats before the next.
 static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* w,
-                                 const float* b, Epilogue epilogue, float* y, bool stream,
-                                 std::int64_t y_step) {
+                                 const float* b, Epilogue epilogue, float* y, bool stream, std::int64_t y_step) {
   const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
   const Range row_taps = depthwise_taps(rows, i);
   const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
