@@ -207,6 +207,88 @@ def test_predictions_follow_every_change_of_the_weights():
         before = after
 
 
+def test_weights_that_change_between_the_halves_of_a_run_are_seen_by_the_next():
+    x, w = _random(2, 6, 6, 3), Variable(_random(3, 3, 3, 4))
+    graph = Graph()
+    v = graph.input(Spec(x.shape))
+    y = ops.conv2d(v, w)
+    program = Program(graph, [v], [y, ops.scale(y, 2.0)], pause_at=[y])
+    program.run([x], half=0)
+    w.assign(_random(3, 3, 3, 4, seed=1))
+    program.run([x], half=1)
+    assert np.array_equal(program.run([x])[1][0], _compile(lambda v: [ops.conv2d(v, w)], [x], training=False)[1][0])
+
+
+def test_a_pause_at_what_depends_on_weights_alone_leaves_both_halves_whole():
+    w, v = Variable(_random(4)), Variable(_random(3, 4, seed=1))
+    x = _random(2, 3)
+    graph = Graph()
+    feed = graph.input(Spec(x.shape))
+    early = ops.relu(graph.variable(w))
+    program = Program(graph, [feed], [early, ops.dense(feed, v)], pause_at=[early])
+    for _ in range(2):  # packs, then reads what was packed
+        program.run([x], half=0)
+        _, (first, y) = program.run([x], half=1)
+        assert np.array_equal(first, np.maximum(w.numpy(), 0))
+        _close(y, x @ v.numpy())
+
+
+def test_an_update_that_is_interrupted_counts_as_a_change(monkeypatch):
+    class Interrupted:
+        step_count = 1
+
+        def run(self, *_):
+            raise KeyboardInterrupt
+
+    moving = Variable(np.zeros(4))
+    graph = Graph(training=True)
+    value = graph.input(Spec((4,)))
+    ops.moving_average_update(graph.variable(moving), value)
+    program = Program(graph, [value], [])
+    monkeypatch.setattr(program, "_engine", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        program.run([np.ones(4, np.float32)])
+    assert moving.changes == 1
+
+
+@pytest.mark.parametrize("of_variable", [False, True])
+def test_an_array_of_a_layer_that_changes_between_runs_is_followed(of_variable):
+    x, w = _random(2, 6, 6, 3), Variable(_random(3, 3, 3, 4))
+    array = w.value if of_variable else w.numpy()
+    graph = Graph()
+    v = graph.input(Spec(x.shape))
+    program = Program(graph, [v], [ops.conv2d(v, array)])
+    _close(program.run([x])[1][0], ops.conv2d(x, array))
+    fresh = _random(3, 3, 3, 4, seed=1)
+    w.assign(fresh) if of_variable else np.copyto(array, fresh)
+    _close(program.run([x])[1][0], ops.conv2d(x, fresh))
+
+
+def test_a_variables_memory_cannot_be_written_to_through_an_op():
+    w = Variable(np.ones((2, 3)))
+    flat = ops.reshape(w, (6,))
+    with pytest.raises(ValueError, match="read-only"):
+        flat[0] = 2.0
+    ops.moving_average_update(w, np.zeros((2, 3), np.float32), momentum=0.5)
+    assert np.array_equal(flat, np.full(6, 0.5))
+
+
+def test_a_gradient_of_batch_normalization_with_another_gamma_is_not_fused():
+    x, dy = _random(64, 5), _random(64, 5, seed=1)
+    gamma, other = Variable(_random(5, seed=2)), Variable(-_random(5, seed=2))
+
+    def build(v, g):
+        y, mean, variance = ops.batch_norm(v, gamma, None)
+        dz = ops.relu_backward(g, ops.relu(y))
+        return list(ops.batch_norm_backward(dz, v, v.graph.variable(other), mean, variance))
+
+    _, found = _compile(build, [x, dy], training=True)
+    y, mean, variance = ops.batch_norm(x, gamma.numpy(), None)
+    exact = ops.batch_norm_backward(np.where(y > 0, dy, 0), x, other.numpy(), mean, variance)
+    for a, b in zip(found, exact, strict=True):
+        _close(a, b)
+
+
 def test_what_depends_on_weights_alone_is_computed_once():
     graph = Graph()
     x, w = graph.input(Spec((2, 6, 6, 3))), Variable(_random(3, 3, 3, 4))

@@ -91,13 +91,13 @@ static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std
 struct ConvForwardTile {
   const GatherConv& conv;
   const ConvPass pass;
-  const float* const* x;  // one pointer a pixel
+  const float* const* x;   // one pointer a pixel
   const std::int64_t* at;  // where in y each pixel's first column of the panel lies
   float* y;
   const float* panel;
-  Ending ending;  // its b begins with the panel's
+  Ending ending;           // its b begins with the panel's
   bool first, last;
-  bool stream;  // see stream.hpp
+  bool stream;             // see stream.hpp
   std::int64_t cols;
 
   template <int MR, int NV, bool PARTIAL>
@@ -133,6 +133,10 @@ struct ConvForwardTile {
       }
   }
 };
+
+static inline bool conv2d_streams(const GatherConv& conv, const float* y) {
+  return conv.out_channel_first % 16 == 0 && streams(y, conv.N * conv.out_h * conv.out_w * conv.out_c, conv.out_c);
+}
 
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
   const bool stream = conv2d_streams(conv, y);
@@ -188,15 +192,16 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   });
 }
 
-// Copies kTileCols channels of pixels of dy side by side (zero-filled past `cols`): in place they may lie a power of two
-// apart and share a few cache sets.
+// Copies kTileCols channels of pixels of dy side by side (zero-filled past `cols`): in place they may lie a power of
+// two apart and share a few cache sets.
 static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int64_t pitch, std::int64_t cols,
                                   float* panel) {
   for (std::int64_t p = 0; p < pixels; ++p, dy += pitch, panel += kTileCols)
     for (int v = 0; v < kTileVecs; ++v) vstore(panel + v * Vec::width, load_cols<kTileVecs, true>(dy, v, cols));
 }
 
-// The input floats that meet weight rows [m, m + rows) at each pixel of a block, side by side: packed[pixel][kTileRows].
+// The input floats that meet weight rows [m, m + rows) at each pixel of a block, side by side:
+// packed[pixel][kTileRows].
 static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block, std::int64_t block_rows,
                                  std::int64_t m, std::int64_t rows, float* packed) {
   const std::int64_t* offset = conv.row_offset + m;

@@ -25,7 +25,8 @@ static inline Range depthwise_taps(const DepthwiseAxis& axis, std::int64_t i) {
   return taps;
 }
 
-// Input rows of one image as the loops below read them: row h, column w, channel k at data[((h - row0) * W + w) * K + k].
+// Input rows of one image as the loops below read them: row h, column w, channel k at
+// data[((h - row0) * W + w) * K + k].
 struct DepthwiseRows {
   const float* data;
   std::int64_t row0;
@@ -38,7 +39,8 @@ static inline DepthwiseRows depthwise_input(const DepthwiseGather& conv, const f
   const std::int64_t channels = conv.K / conv.repeat;
   const float* image = x + n * rows.in * conv.cols.in * channels;
   if (conv.repeat == 1) return {image, 0};
-  const std::int64_t h0 = max_of(i0 * rows.step + rows.offset, 0), last = rows.offset + (rows.taps - 1) * rows.offset_step;
+  const std::int64_t h0 = max_of(i0 * rows.step + rows.offset, 0);
+  const std::int64_t last = rows.offset + (rows.taps - 1) * rows.offset_step;
   const std::int64_t h1 = min_of((i1 - 1) * rows.step + last + 1, rows.in);
   const std::int64_t count = max_of(h1 - h0, 0) * conv.cols.in * channels;
   float* to = worker_scratch(worker, 0, count * conv.repeat);
@@ -92,8 +94,7 @@ struct DepthwiseTile {
 
 // Row i of the grid; y is its first pixel, y_step floats before the next.
 static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* w,
-                                 const float* b, Epilogue epilogue, float* y, bool stream,
-                                 std::int64_t y_step) {
+                                 const float* b, Epilogue epilogue, float* y, bool stream, std::int64_t y_step) {
   const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
   const Range row_taps = depthwise_taps(rows, i);
   const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
@@ -158,7 +159,8 @@ static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x,
   const bool stream = streams(y, conv.N * conv.rows.out * conv.cols.out * channels, channels);
   parallel(ceil_div(all_rows, conv.rows_per_task), [&](std::int64_t task, int worker) {
     const std::int64_t begin = task * conv.rows_per_task, end = min_of(begin + conv.rows_per_task, all_rows);
-    depthwise_bands(conv, x, begin, end, worker, [&](std::int64_t n, std::int64_t i0, std::int64_t i1, DepthwiseRows in) {
+    using At = std::int64_t;
+    depthwise_bands(conv, x, begin, end, worker, [&](At n, At i0, At i1, DepthwiseRows in) {
       for (std::int64_t i = i0; i < i1; ++i) {
         const std::int64_t row = n * conv.rows.out + conv.rows.out_first + i * conv.rows.out_step;
         float* to = y + (row * conv.cols.out + conv.cols.out_first) * channels;
@@ -265,7 +267,8 @@ static void conv2d_depthwise_backward_weight(const DepthwiseGather& conv, const 
     float* partial = slices == 1 ? dw : workspace + slice * weights;
     std::memset(partial, 0, sizeof(float) * weights);
     const std::int64_t begin = slice * all_rows / slices, end = (slice + 1) * all_rows / slices;
-    depthwise_bands(conv, x, begin, end, worker, [&](std::int64_t n, std::int64_t i0, std::int64_t i1, DepthwiseRows in) {
+    using At = std::int64_t;
+    depthwise_bands(conv, x, begin, end, worker, [&](At n, At i0, At i1, DepthwiseRows in) {
       const float* band = dy + (n * conv.rows.grid + i0) * conv.cols.grid * conv.K;
       depthwise_weight_rows(conv, in, {i0, i1}, band, partial);
     });

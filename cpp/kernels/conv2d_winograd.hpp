@@ -2,8 +2,8 @@
 //   A (6x4)  row j: 1, a_j, a_j^2, a_j^3; the last 0,0,0,1
 //   G (6x3)  row j: (1, a_j, a_j^2) / N_j, N_j = prod over l != j of (a_j - a_l); the last 0,0,1
 //   B^T (6x6) row j: the coefficients of M(x) / (x - a_j); the last those of M(x)
-// and y = A^T [(G w G^T) * (B^T x B)] A, summed over channels before A^T is applied. The weight gradient is the adjoint:
-// dw = G^T [sum over tiles of (B^T x B) * (A dy A^T)] G.
+// and y = A^T [(G w G^T) * (B^T x B)] A, summed over channels before A^T is applied. The weight gradient is the
+// adjoint: dw = G^T [sum over tiles of (B^T x B) * (A dy A^T)] G.
 #pragma once
 #include "cnnfast/kernels/conv2d_winograd.hpp"
 #include "conv2d.hpp"
@@ -251,7 +251,8 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t rows = min_of(kWinogradTile, conv.grid_h - tile.i);
     const std::int64_t cols = min_of(kWinogradTile, conv.grid_w - tile.j);
-    const std::int64_t corner = ((tile.n * conv.out_h + tile.i) * conv.out_w + tile.j) * conv.out_c + conv.out_channel_first + k0;
+    const std::int64_t pixel = (tile.n * conv.out_h + tile.i) * conv.out_w + tile.j;
+    const std::int64_t corner = pixel * conv.out_c + conv.out_channel_first + k0;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
       const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
       winograd_2d<6, 4>(

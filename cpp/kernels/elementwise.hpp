@@ -39,7 +39,7 @@ static inline void map_vectors(std::int64_t n, const float* x, float* y, const F
   const bool stream = x != y && streams(y, n, 16);
   for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
     const Vec v = f(vload_lanes(x + i, lanes));
-    lanes == Vec::width ? store_result(stream, y + i, v) : vstore_first(y + i, v, lanes);
+    stream && lanes == Vec::width ? vstream(y + i, v) : vstore_lanes(y + i, v, lanes);
   });
 }
 template <class F>
@@ -47,7 +47,7 @@ static inline void map_vectors(std::int64_t n, const float* a, const float* b, f
   const bool stream = a != y && b != y && streams(y, n, 16);
   for_each_vector(n, [&](std::int64_t i, std::int64_t lanes) {
     const Vec v = f(vload_lanes(a + i, lanes), vload_lanes(b + i, lanes));
-    lanes == Vec::width ? store_result(stream, y + i, v) : vstore_first(y + i, v, lanes);
+    stream && lanes == Vec::width ? vstream(y + i, v) : vstore_lanes(y + i, v, lanes);
   });
 }
 

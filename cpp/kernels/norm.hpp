@@ -1,6 +1,8 @@
 // Batch normalization (see cnnfast/kernels/norm.hpp). Sums over rows: a fixed number of slices as tasks, each walking
 // blocks of rows that stay in cache, so that each block can be read twice at the price of once.
 #pragma once
+#include <type_traits>
+
 #include "cnnfast/kernels/norm.hpp"
 #include "elementwise.hpp"
 #include "lanes.hpp"
@@ -193,12 +195,11 @@ static void norm_backward_scale(const BatchNormShape& s, const float* dy, const 
   float *scale = workspace + 2 * slices * s.C, *shift = scale + s.C;
   norm_coefficients(s, affine, variance, scale, shift);
   with_epilogue_gradient(epilogue, [&](const auto& gradient) {
+    using Strip = NormSumsStrip<std::decay_t<decltype(gradient)>>;
     for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
       float* partial = workspace + slice * 2 * s.C;
-      for_each_norm_strip(
-          s.C, NormSumsStrip<std::decay_t<decltype(gradient)>>{gradient, dy + m * s.C, x + m * s.C, mean, scale, shift,
-                                                               s.C, rows, m == slice * s.M / slices, partial,
-                                                               partial + s.C});
+      for_each_norm_strip(s.C, Strip{gradient, dy + m * s.C, x + m * s.C, mean, scale, shift, s.C, rows,
+                                     m == slice * s.M / slices, partial, partial + s.C});
     });
   });
   for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
@@ -229,8 +230,8 @@ static void norm_backward_batch(const BatchNormShape& s, const float* dy, const 
     for_each_norm_vector(s, [&](auto full, std::int64_t i, std::int64_t c, std::int64_t lanes) {
       const Vec centred = load_lanes(full, x + i, lanes) - load_lanes(full, mean + c, lanes);
       const Vec factor = load_lanes(full, scale + c, lanes);
-      const Vec dz = gradient(load_lanes(full, dy + i, lanes), vfma(centred, factor, load_lanes(full, shift + c, lanes)));
-      const Vec g = dz - load_lanes(full, offset + c, lanes);
+      const Vec y = vfma(centred, factor, load_lanes(full, shift + c, lanes));
+      const Vec g = gradient(load_lanes(full, dy + i, lanes), y) - load_lanes(full, offset + c, lanes);
       store_lanes(full, dx + i, (g - centred * load_lanes(full, slope + c, lanes)) * factor, lanes);
     });
   });

@@ -13,7 +13,6 @@ static constexpr std::int64_t kStreamFloats = std::int64_t{2} << 20;  // 8 MiB
 static inline bool streams(const float* y, std::int64_t floats, std::int64_t row) {
   return floats >= kStreamFloats && row % 16 == 0 && reinterpret_cast<std::uintptr_t>(y) % 64 == 0;
 }
-static inline void store_result(bool stream, float* p, Vec a) { stream ? vstream(p, a) : vstore(p, a); }
 
 }  // namespace CNNFAST_ISA
 }  // namespace cnnfast

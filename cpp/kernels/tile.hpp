@@ -39,8 +39,9 @@ static inline void store_cols(float* p, int v, Vec a, std::int64_t cols) {
 
 // Always inlined: as a call, all accumulators would go through memory.
 template <int MR, int NV, bool PARTIAL>
-[[gnu::always_inline]] static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std::int64_t a_step, const float* b,
-                                 std::int64_t b_step, std::int64_t cols, std::int64_t length) {
+[[gnu::always_inline]] static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std::int64_t a_step,
+                                                        const float* b, std::int64_t b_step, std::int64_t cols,
+                                                        std::int64_t length) {
   const float* row[MR];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) row[i] = a[i];
@@ -60,7 +61,8 @@ template <int MR, int NV, bool PARTIAL>
 
 // The same from packed rows, a[t * kTileRows + i], and whole vectors of packed columns.
 template <int MR, int NV>
-[[gnu::always_inline]] static inline void tile_multiply_packed(Tile<MR, NV>& tile, const float* a, const float* b, std::int64_t length) {
+[[gnu::always_inline]] static inline void tile_multiply_packed(Tile<MR, NV>& tile, const float* a, const float* b,
+                                                               std::int64_t length) {
   for (std::int64_t t = 0; t < length; ++t, a += kTileRows, b += kTileCols) {
     Vec bv[NV];
 #pragma GCC unroll 4

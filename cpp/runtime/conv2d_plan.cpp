@@ -16,8 +16,8 @@ constexpr std::int64_t kTaskFloats = 48 * 1024;
 constexpr std::int64_t kTaskPixels = 96;
 // Enough tasks to keep many cores busy, whatever their number.
 constexpr std::int64_t kWantedTasks = 32;
-// Tasks are cut at whole register tiles of every instruction set: of pixels where they lie in one row, and of channels.
-constexpr std::int64_t kPixelUnit = 24, kChannelUnit = 32;
+// Tasks are cut at whole register tiles of every instruction set: of rows (pixels or weights) and of channels.
+constexpr std::int64_t kTileRowsUnit = 24, kChannelUnit = 32;
 // Output channels of a pixel that a task keeps in the cache at most.
 constexpr std::int64_t kTaskChannels = 256;
 
@@ -33,13 +33,14 @@ std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, un
 // Decides what one task computes: rows of pixels, or whole images where those are small, and a range of channels where
 // there would otherwise be too few tasks.
 void cut_tasks(GatherConv& g) {
-  const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * std::min(g.out_channels, kTaskChannels);
+  const std::int64_t pixel_floats = std::min(g.out_channels, kTaskChannels);
+  const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * pixel_floats;
   const std::int64_t fit = std::max<std::int64_t>(1, kTaskFloats / std::max<std::int64_t>(1, row_floats));
   const std::int64_t spread = std::max(ceil_div(g.grid_h * g.N, kWantedTasks), ceil_div(kTaskPixels, g.grid_w));
   const std::int64_t rows_wanted = std::max<std::int64_t>(1, std::min(fit, spread));
   if (rows_wanted < g.grid_h) {
     g.rows_per_task = ceil_div(g.grid_h, ceil_div(g.grid_h, rows_wanted));  // bands of nearly equal height
-    if (g.grid_w == 1) g.rows_per_task = std::min(round_up(g.rows_per_task, kPixelUnit), g.grid_h);
+    if (g.grid_w == 1) g.rows_per_task = std::min(round_up(g.rows_per_task, kTileRowsUnit), g.grid_h);
     g.images_per_task = 1;
   } else {
     g.rows_per_task = g.grid_h;
@@ -186,10 +187,11 @@ WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   constexpr std::int64_t kSlicePixels = 384;        // fewer do not repay partial sums
   constexpr std::int64_t kTasks = 16;
   const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
-  const std::int64_t most = std::clamp(g.N * g.grid_h * g.grid_w / kSlicePixels, std::int64_t{1}, kTasks);
-  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, std::clamp<std::int64_t>(g.N, 1, most));
+  const std::int64_t worth = std::clamp(g.N * g.grid_h * g.grid_w / kSlicePixels, std::int64_t{1}, kTasks);
+  const std::int64_t most_slices = std::clamp<std::int64_t>(g.N, 1, worth);
+  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, most_slices);
   const std::int64_t row_splits = std::min(std::max(ceil_div(kTasks, slices), ceil_div(size, kSplitFloats)),
-                                           ceil_div(g.depth, kPixelUnit));
+                                           ceil_div(g.depth, kTileRowsUnit));
   // Packing x is worth it where many filters use it, or where rows are too short for long sums.
   const bool pack_x = g.out_channels > 64 || g.grid_w < 16;
   const std::int64_t fit = std::max<std::int64_t>(1, (pack_x ? kBandPixels : kBandPixels * 3 / 4) / g.grid_w);

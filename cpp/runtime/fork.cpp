@@ -13,7 +13,7 @@ struct Gate {
   std::mutex mutex;  // held while the process forks
   std::condition_variable changed;
   int inside = 0;  // threads that delay forks
-  bool closing = false;
+  int forks = 0;   // threads that fork or wait to
 };
 
 // Never destroyed: threads may still compute while the process ends.
@@ -28,7 +28,7 @@ bool forked_child = false;
 void before_fork() {
   Gate& g = gate();
   std::unique_lock<std::mutex> lock(g.mutex);
-  g.closing = true;
+  ++g.forks;
   const int own = depth > 0 ? 1 : 0;
   g.changed.wait(lock, [&] { return g.inside == own; });
   lock.release();
@@ -36,7 +36,7 @@ void before_fork() {
 
 void after_fork_in_parent() {
   Gate& g = gate();
-  g.closing = false;
+  --g.forks;
   g.mutex.unlock();
   g.changed.notify_all();
 }
@@ -58,7 +58,7 @@ DelayForks::DelayForks() {
   if (depth++ > 0) return;
   Gate& g = gate();
   std::unique_lock<std::mutex> lock(g.mutex);
-  g.changed.wait(lock, [&] { return !g.closing; });
+  g.changed.wait(lock, [&] { return g.forks == 0; });
   ++g.inside;
 }
 
@@ -67,7 +67,7 @@ DelayForks::~DelayForks() {
   Gate& g = gate();
   const std::lock_guard<std::mutex> lock(g.mutex);
   --g.inside;
-  if (g.closing) g.changed.notify_all();
+  if (g.forks > 0) g.changed.notify_all();
 }
 
 bool is_forked_child() { return forked_child; }

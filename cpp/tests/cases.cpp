@@ -53,6 +53,12 @@ const ConvLine conv_lines[] = {
     {2, 9, 27, 15, 15, 5, 4, {2, 3}, {2, 1}, {2, 2, 1, 2}, 0},
     {1, 2, 2, 4, 12, 2, 2, {1, 1}, {1, 1}, {5, 4, 6, 3}, 0},
     {2, 8, 13, 5, 35, 3, 3, {2, 1}, {1, 2}, {0, 1, 2, 1}, 0},
+    {2, 9, 8, 20, 200, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}},     // several ranges of channels
+    {3, 5, 7, 70, 140, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}, 2},
+    {40, 5, 4, 3, 70, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},      // weight gradient: bands over several images
+    {37, 3, 5, 30, 9, 3, 3, {2, 2}, {1, 1}, {1, 1, 1, 1}},
+    {2, 3, 150, 5, 66, 2, 3, {1, 1}, {1, 1}, {1, 0, 1, 1}},     // and more than a band in one row
+    {1, 4, 4, 17, 18, 3, 3, {1, 1}, {1, 1}, {7, 5, 6, 9}},      // windows that see padding alone
 };
 
 const std::int64_t dense_lines[][3] = {{1, 1, 1},     {1, 130, 3},   {7, 17, 33},  {13, 128, 16},
@@ -90,7 +96,13 @@ std::vector<Case> conv_cases() {
     const Shape w{l.R, l.S, depthwise ? l.C : l.C / l.groups, depthwise ? l.K / l.C : l.K};
     cases.push_back({op, {normal(x), normal(w), normal({l.K})}, {f32(y)}, a});
     cases.push_back({op, {normal(x), normal(w), none}, {f32(y)}, a});
-    cases.push_back({op + "_backward_input", {normal(y), normal(w), none}, {f32(x)}, a});
+    Attributes input = a;
+    input.set("size", Shape{l.H, l.W});
+    cases.push_back({op + "_backward_input", {normal(y), normal(w), none}, {f32(x)}, input});
+    if (!depthwise) {
+      cases.push_back({op, {normal(x), normal(w), normal({l.K}), normal(y)}, {f32(y)}, a});
+      cases.push_back({op + "_backward_input", {normal(y), normal(w), normal({l.C}), normal(x)}, {f32(x)}, input});
+    }
     cases.push_back({op + "_backward_weight", {normal(y), normal(x)}, {f32(w)}, a});
   }
   return cases;
@@ -196,6 +208,13 @@ std::vector<Case> row_cases() {
     cases.push_back({"batch_norm", {normal(x), c, c}, {f32(x), f32({K}), f32({K})}, epsilon});
     cases.push_back({"batch_norm", {normal(x), none, none}, {f32(x), f32({K}), f32({K})}, epsilon});
     cases.push_back({"batch_norm_backward", {normal(x), normal(x), c, c, variance}, {f32(x), f32({K}), f32({K})}, epsilon});
+    for (const char* epilogue : {"relu", "relu6"}) {
+      Attributes ended = epsilon;
+      ended.set("epilogue", std::string(epilogue));
+      const std::vector<TensorSpec> out{f32(x), f32({K}), f32({K})};
+      cases.push_back({"batch_norm", {normal(x), c, c, normal(x)}, out, ended});
+      cases.push_back({"batch_norm_backward", {normal(x), normal(x), c, c, variance, c}, out, ended});
+    }
     cases.push_back({"batch_norm_inference", {normal(x), c, none, c, variance}, {f32(x)}, epsilon});
     cases.push_back({"batch_norm_inference_backward_input", {normal(x), c, variance}, {f32(x)}, epsilon});
     cases.push_back({"batch_norm_backward_scale", {normal(x), normal(x), c, variance}, {f32({K}), f32({K})}, epsilon});

@@ -30,6 +30,14 @@ void for_each_product(const TensorSpec& x, const std::vector<std::int64_t>& w, c
 
 double at(const std::vector<float>& v, std::int64_t i) { return v[static_cast<std::size_t>(i)]; }
 
+// Adds a bias and a residual where they are given: inputs 2 and 3 of an op with output y.
+void add_bias_and_residual(Exact& exact, const Inputs& in, const TensorSpec& y) {
+  for (std::int64_t i = 0; i < y.count(); ++i) {
+    if (in.size() > 2 && !in[2].empty()) exact.add(i, at(in[2], i % y.shape.back()));
+    if (in.size() > 3 && !in[3].empty()) exact.add(i, at(in[3], i));
+  }
+}
+
 bool depthwise(const OpSpec& spec) { return spec.op.rfind("depthwise", 0) == 0; }
 
 std::int64_t groups_of(const OpSpec& spec, const TensorSpec& x) {
@@ -40,9 +48,8 @@ Exact conv2d(const OpSpec& spec, const Inputs& in) {
   const TensorSpec &x = spec.in[0], &w = spec.in[1], &y = spec.out[0];
   Exact exact(y.count());
   const std::int64_t groups = groups_of(spec, x);
-  exact.terms = w.shape[0] * w.shape[1] * x.shape[3] / groups + 1;
-  if (in.size() > 2 && !in[2].empty())
-    for (std::int64_t i = 0; i < y.count(); ++i) exact.add(i, at(in[2], i % y.shape[3]));
+  exact.terms = w.shape[0] * w.shape[1] * x.shape[3] / groups + 2;
+  add_bias_and_residual(exact, in, y);
   for_each_product(x, w.shape, y, spec.attributes, groups, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
     exact.add(yi, at(in[0], xi) * at(in[1], wi));
   });
@@ -53,9 +60,8 @@ Exact conv2d_backward_input(const OpSpec& spec, const Inputs& in) {
   const TensorSpec &dy = spec.in[0], &w = spec.in[1], &dx = spec.out[0];
   Exact exact(dx.count());
   const std::int64_t groups = groups_of(spec, dx);
-  exact.terms = w.shape[0] * w.shape[1] * dy.shape[3] / groups + 1;
-  if (in.size() > 2 && !in[2].empty())
-    for (std::int64_t i = 0; i < dx.count(); ++i) exact.add(i, at(in[2], i % dx.shape[3]));
+  exact.terms = w.shape[0] * w.shape[1] * dy.shape[3] / groups + 2;
+  add_bias_and_residual(exact, in, dx);
   for_each_product(dx, w.shape, dy, spec.attributes, groups, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
     exact.add(xi, at(in[0], yi) * at(in[1], wi));
   });
@@ -88,8 +94,7 @@ Exact product(std::int64_t M, std::int64_t N, std::int64_t K, const std::vector<
 Exact dense(const OpSpec& spec, const Inputs& in) {
   const std::int64_t K = spec.in[1].shape[0], N = spec.in[1].shape[1];
   Exact exact = product(spec.in[0].count() / K, N, K, in[0], false, in[1], false);
-  if (in.size() > 2 && !in[2].empty())
-    for (std::int64_t i = 0; i < spec.out[0].count(); ++i) exact.add(i, at(in[2], i % N));
+  add_bias_and_residual(exact, in, spec.out[0]);
   return exact;
 }
 

@@ -92,6 +92,22 @@ Tensors run(const OpSpec& spec, const Tensors& in, Place place) {
   return results;
 }
 
+// The output of an op whose weights another step packs.
+std::vector<unsigned char> run_packed(OpSpec spec, Tensors in, Place place) {
+  OpSpec packing;
+  packing.op = "pack_weights";
+  packing.in = {spec.in[1]};
+  packing.in_present = {true};
+  packing.out = {{Dtype::float32, {make_step(spec).packed_floats}}};
+  packing.attributes = spec.attributes;
+  packing.attributes.set("op", spec.op);
+  packing.attributes.set("input_shape", spec.in[0].shape);
+  spec.attributes.set("kernel_shape", spec.in[1].shape);
+  in[1] = run(packing, {in[1]}, place)[0];
+  spec.in[1] = packing.out[0];
+  return run(spec, in, place)[0];
+}
+
 std::string describe(const Case& c) {
   std::ostringstream text;
   text << c.op << " on " << kernels().name;
@@ -191,12 +207,46 @@ void check_all(const std::vector<Case>& cases) {
 
 }  // namespace
 
-TEST(kernels, convolutions_stay_in_their_buffers_and_are_right) { check_all(conv_cases()); }
+TEST(kernels, direct_convolutions_stay_in_their_buffers_and_are_right) {
+  set_conv2d_algorithm("direct");
+  check_all(conv_cases());
+  set_conv2d_algorithm("auto");
+}
 TEST(kernels, winograd_stays_in_its_buffers_and_is_within_2e_5_of_the_scale) {
   set_conv2d_algorithm("winograd");
   for (const Case& c : conv_cases())
     if (c.op.rfind("conv2d", 0) == 0) check_to_scale(c, 2e-5);
   set_conv2d_algorithm("auto");
+}
+TEST(kernels, packed_weights_give_the_bits_of_the_op_that_packs_them_itself) {
+  for (const char* algorithm : {"direct", "winograd"}) {
+    set_conv2d_algorithm(algorithm);
+    for (const Case& c : conv_cases()) {
+      if (c.op != "conv2d" && c.op != "conv2d_backward_input") continue;
+      const OpSpec spec = spec_of(c);
+      const Tensors in = random_inputs(c);
+      on_every_isa([&](Place place) {
+        CHECK(run_packed(spec, in, place) == run(spec, in, place)[0], "for ", describe(c), " by ", algorithm);
+      });
+    }
+  }
+  set_conv2d_algorithm("auto");
+}
+TEST(kernels, dense_with_packed_weights_stays_in_its_buffers_and_is_right) {
+  for (const Case& c : dense_cases()) {
+    if (c.op != "dense") continue;
+    const OpSpec spec = spec_of(c);
+    const Tensors in = random_inputs(c);
+    const Exact exact = oracle_of(c.op)(spec, float_inputs(spec, in));
+    on_every_isa([&](Place place) { check_exact(c, numbers(spec.out[0], run_packed(spec, in, place)), exact); });
+  }
+}
+TEST(kernels, packed_weights_of_another_size_are_refused) {
+  const Case c = conv_cases().front();
+  OpSpec spec = spec_of(c);
+  spec.attributes.set("kernel_shape", spec.in[1].shape);
+  spec.in[1].shape = {3};
+  CHECK(throws<std::invalid_argument>("packed weights", [&] { make_step(spec); }));
 }
 TEST(kernels, dense_stays_in_its_buffers_and_is_right) { check_all(dense_cases()); }
 TEST(kernels, elementwise_ops_stay_in_their_buffers_and_are_right) { check_all(elementwise_cases()); }

@@ -11,6 +11,7 @@
 #include <random>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "check.hpp"
 #include "cnnfast/fork.hpp"
@@ -136,6 +137,34 @@ TEST(runtime, fork_waits_for_the_regions_of_other_threads_and_the_child_computes
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "with status ", status, " and ", threads, " threads");
     other.join();
   });
+}
+
+TEST(runtime, forks_of_several_threads_at_once_all_get_through) {
+  alarm(60);  // a hang would end here
+  std::atomic<bool> over{false};
+  std::vector<std::thread> computing, forking;
+  for (int i = 0; i < 3; ++i)
+    computing.emplace_back([&] {
+      while (!over) {
+        const DelayForks delay;
+        std::this_thread::sleep_for(std::chrono::microseconds(300));
+      }
+    });
+  std::atomic<int> children{0};
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 3; ++i)
+      forking.emplace_back([&] {
+        const pid_t child = fork();
+        if (child == 0) _exit(0);
+        children += waitpid(child, nullptr, 0) == child;
+      });
+    for (std::thread& thread : forking) thread.join();
+    forking.clear();
+  }
+  over = true;
+  for (std::thread& thread : computing) thread.join();
+  alarm(0);
+  CHECK(children == 30, "but ", children);
 }
 
 TEST(runtime, threads_that_cannot_be_made_are_done_without) {

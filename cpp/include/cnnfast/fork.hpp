@@ -1,5 +1,5 @@
-// Forking a process whose threads compute. The child has only the thread that forked: a lock that another one held would
-// stay locked there for ever, and weights that it was updating would stay half updated.
+// Forking a process whose threads compute. The child has only the thread that forked: a lock that another one held
+// would stay locked there for ever, and weights that it was updating would stay half updated.
 #pragma once
 
 namespace cnnfast {

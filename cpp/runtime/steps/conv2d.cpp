@@ -34,7 +34,8 @@ class Gather {
  public:
   explicit Gather(GatherPlan plan) : plan_(std::move(plan)), winograd_(use_winograd(conv())) {
     if (winograd_) split_ = split_winograd(conv());
-    packed_floats_ = winograd_ ? kernels().conv2d_winograd.packed_floats(conv()) : kernels().conv2d.packed_floats(conv());
+    packed_floats_ =
+        winograd_ ? kernels().conv2d_winograd.packed_floats(conv()) : kernels().conv2d.packed_floats(conv());
     workspace_floats_ = winograd_ ? kernels().conv2d_winograd.workspace_floats(conv(), split_) : 0;
   }
   std::int64_t packed_floats() const { return packed_floats_; }
@@ -115,7 +116,8 @@ Step pack_weights(const OpSpec& spec) {
   static const std::map<std::string, Planner> planners = {
       {"conv2d", plan_forward}, {"conv2d_backward_input", plan_backward_input}, {"dense", plan_dense}};
   const auto planner = planners.find(spec.attributes.text("op"));
-  if (planner == planners.end()) throw std::invalid_argument("pack_weights: no weights of " + spec.attributes.text("op"));
+  if (planner == planners.end())
+    throw std::invalid_argument("pack_weights: no weights of " + spec.attributes.text("op"));
   const auto gathers = std::make_shared<Gathers>(
       planner->second(spec.attributes.list("input_shape"), spec.in.at(0).shape, spec.attributes));
   if (spec.out.at(0).count() != gathers->packed_floats())

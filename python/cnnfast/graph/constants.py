@@ -42,7 +42,7 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
         channels = mean.spec.known_shape
         flat = reshape(w, (-1, *channels))
         scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], node.attributes)
-        row = graph.constant(np.zeros((1, *channels), np.float32)) if b is None else reshape(b, (1, *channels))
+        row = _zeros(graph, (1, *channels)) if b is None else reshape(b, (1, *channels))
         shifted = apply(OPS["batch_norm_inference"], [row, gamma, beta, mean, variance], node.attributes)
         maker.inputs[1:3] = [reshape(scaled, w.spec.known_shape), reshape(shifted, channels)]
         maker.take_over(node)
@@ -93,12 +93,23 @@ def known(v: Value) -> tuple[str, list[int]]:
     return v.dtype, list(v.spec.known_shape)
 
 
+def _zeros(graph: Graph, shape: tuple[int, ...]) -> Value:
+    zeros = np.zeros(shape, np.float32)
+    zeros.flags.writeable = False
+    return graph.constant(zeros)
+
+
 def _changes_weights(graph: Graph) -> bool:
     return graph.training or any(isinstance(n.op, Op) and n.op.updates for n in graph.nodes)
 
 
 def _is_given(v: Value) -> bool:
-    return v.variable is not None or v.constant is not None
+    return v.variable is not None or (v.constant is not None and _is_frozen(v.constant))
+
+
+def _is_frozen(array: np.ndarray) -> bool:
+    """Whether nobody can change it: a layer's array may be changed between runs, a view shows what others change."""
+    return array.base is None and not array.flags.writeable
 
 
 def _constant_values(graph: Graph) -> set[int]:

@@ -128,8 +128,8 @@ def _fuse_activation_and_norm_gradients(graph: Graph, keep: Sequence[Value]) -> 
         epilogue = masked.op.name.removesuffix("_backward")
         if forward is None or forward.op.name != "batch_norm" or forward.attributes.get("epilogue") != epilogue:
             continue
-        same = len(forward.inputs) == 3 and forward.inputs[0] is node.inputs[1] and forward.outputs[1] is node.inputs[3]
-        if not same:
+        # The same x and gamma, and the moments that were made of this x.
+        if len(forward.inputs) != 3 or [*forward.inputs[:2], *forward.outputs[1:]] != node.inputs[1:]:
             continue
         node.inputs = [masked.inputs[0], *node.inputs[1:], forward.inputs[2]]
         node.attributes = {**node.attributes, "epilogue": epilogue}

@@ -84,7 +84,7 @@ class Program:
         position = {id(v): i for i, n in enumerate(n for n in graph.nodes if not op_of(n).alias) for v in n.outputs}
         self._guard = -1 if guard is None else number(guard)
         self._guard_step = -1 if guard is None else _step_of(guard, position)
-        self._pause = 1 + max((_step_of(v, position) for v in pause_at), default=-1)
+        self._pause = max(self._constants, 1 + max((_step_of(v, position) for v in pause_at), default=-1))
         self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes)
 
     @property
@@ -114,18 +114,21 @@ class Program:
         begin = self._pause if half == 1 else self._constants if seen == self._seen else 0
         end = self._pause if half == 0 else self._engine.step_count
         which = range(len(self._fetches)) if fetch is None else fetch
-        finished, results = self._engine.run(
-            list(arrays),
-            [self._fetch_numbers[i] for i in which],
-            seed,
-            begin,
-            end,
-            self._guard,
-            self._guard_step,
-        )
-        self._seen = seen
-        for v in self._updated:
-            v.changes += 1
+        try:
+            finished, results = self._engine.run(
+                list(arrays),
+                [self._fetch_numbers[i] for i in which],
+                seed,
+                begin,
+                end,
+                self._guard,
+                self._guard_step,
+            )
+        finally:  # also where it was interrupted: some are updated then
+            for v in self._updated:
+                v.changes += 1
+        if begin == 0:
+            self._seen = seen
         return finished, [r.reshape(self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
 
     def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:

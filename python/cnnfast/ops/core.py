@@ -140,7 +140,7 @@ def _as_value(op: Op, position: int, x: Tensor | None, graph: Graph | None) -> V
 
 def _as_array(op: Op, position: int, x: Any) -> np.ndarray:
     if isinstance(x, Variable):
-        return x._value  # the variable's own memory: an op may update it
+        return x._value if position in op.updates else x.value  # read-only: what is only renamed is returned
     if position in op.integer_inputs:
         return as_int32(op.name, f"input {position}", x)
     if isinstance(x, np.ndarray) and x.dtype in (np.uint8, np.int32):
