@@ -134,10 +134,6 @@ struct ConvForwardTile {
   }
 };
 
-static inline bool conv2d_streams(const GatherConv& conv, const float* y) {
-  return conv.out_channel_first % 16 == 0 && streams(y, conv.N * conv.out_h * conv.out_w * conv.out_c, conv.out_c);
-}
-
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
   const bool stream = conv2d_streams(conv, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);

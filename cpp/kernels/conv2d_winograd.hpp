@@ -184,7 +184,8 @@ static void winograd_pack(const GatherConv& conv, const float* w, float* packed)
         winograd_2d<3, 6>(
             winograd_weight, [&](int i, int j) { return vload(taps[c][i * 3 + j] + v * Vec::width); },
             [&](int i, int j, Vec a) {
-              store_result(stream, to + (i * 6 + j) * panels * conv.channels * kTileCols, a);
+              float* at = to + (i * 6 + j) * panels * conv.channels * kTileCols;
+              stream ? vstream(at, a) : vstore(at, a);
             });
       }
   });
