@@ -38,6 +38,7 @@ static inline void emulated_mask_storeu_ps(void* p, unsigned mask, simde__m512 a
     if (mask >> i & 1) static_cast<volatile float*>(p)[i] = from[i];
 }
 #define _mm512_cvtps_epi32 emulated_cvtps_epi32
+#define _mm512_stream_ps _mm512_storeu_ps
 #define _mm512_extractf32x8_ps emulated_extractf32x8_ps
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
