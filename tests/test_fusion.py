@@ -95,7 +95,7 @@ def test_batch_normalization_of_a_value_that_is_read_elsewhere_stays():
     _close(z, ops.batch_norm_inference(y, *[np.ones(4)] * 4))
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4", "winograd6"])
 @pytest.mark.parametrize("channels", [5, 48])
 def test_a_sum_and_its_activation_are_part_of_the_convolution(channels, algorithm):
     x, w = _random(3, 9, 10, channels), Variable(_random(3, 3, channels, channels))

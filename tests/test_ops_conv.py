@@ -127,14 +127,16 @@ WINOGRAD_SHAPES = [
     (2, 12, 12, 17, 65, "same", 1),
     (2, 8, 7, 6, 10, "same", 2),
     (1, 30, 28, 97, 130, "valid", 1),
+    (5, 40, 37, 20, 33, "same", 1),
     (33, 7, 7, 20, 24, "same", 1),
     (1, 5, 4, 300, 200, "same", 1),
+    (2, 12, 12, 600, 40, "same", 1),
 ]
 
 
-@pytest.fixture
-def winograd():
-    config.set_conv2d_algorithm("winograd")
+@pytest.fixture(params=["winograd4", "winograd6"])
+def winograd(request):
+    config.set_conv2d_algorithm(request.param)
     yield
     config.set_conv2d_algorithm("auto")
 
@@ -166,13 +168,16 @@ def test_winograd_gives_the_same_bits_for_any_number_of_threads(rng, same_bits, 
 def test_the_algorithm_of_convolutions_can_be_chosen_and_changes_bits_but_not_results(rng):
     x, w = rng.standard_normal((4, 20, 20, 32)), rng.standard_normal((3, 3, 32, 32))
     results = {}
-    for name in ("direct", "winograd", "auto"):
+    for name in ("direct", "winograd4", "winograd6", "winograd", "auto"):
         config.set_conv2d_algorithm(name)
         assert config.conv2d_algorithm() == name
         results[name] = ops.conv2d(x, w)
-    assert (results["direct"] != results["winograd"]).any()
+    assert (results["direct"] != results["winograd4"]).any()
+    assert (results["winograd4"] != results["winograd6"]).any()
+    assert (results["winograd"] == results["winograd6"]).all()  # three tiles of 6 instead of five of 4 a side
     assert (results["auto"] == results["winograd"]).all()
-    np.testing.assert_allclose(results["direct"], results["winograd"], atol=2e-5 * np.abs(results["direct"]).max())
+    for name in ("winograd4", "winograd6"):
+        np.testing.assert_allclose(results["direct"], results[name], atol=2e-5 * np.abs(results["direct"]).max())
 
 
 @pytest.mark.parametrize("name", ["fft", "Direct", None])

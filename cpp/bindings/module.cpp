@@ -267,7 +267,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("default_num_threads", &default_num_threads);
   m.def("threading_backend", &threading_backend);
   m.def("isa", [] { return std::string(kernels().name); });
-  m.def("set_conv2d_algorithm", &set_conv2d_algorithm, "Chooses between auto, direct and winograd.", py::arg("name"));
+  m.def("set_conv2d_algorithm", &set_conv2d_algorithm, "Chooses between auto, direct, winograd, winograd4 and winograd6.", py::arg("name"));
   m.def("conv2d_algorithm", &conv2d_algorithm);
   m.def("set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"));
   m.def("available_isas", [] {

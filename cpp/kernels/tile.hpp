@@ -59,6 +59,30 @@ template <int MR, int NV, bool PARTIAL>
   }
 }
 
+// The same from rows a_pitch apart and whole vectors of packed columns. Three rows share a register: addresses of twelve
+// would need them all.
+template <int MR, int NV>
+[[gnu::always_inline]] static inline void tile_multiply_even(Tile<MR, NV>& tile, const float* a, std::int64_t a_pitch,
+                                                             std::int64_t a_step, const float* b, std::int64_t length) {
+  constexpr int kBases = (MR + 2) / 3;
+  const float* base[kBases];
+#pragma GCC unroll 4
+  for (int i = 0; i < kBases; ++i) base[i] = a + 3 * i * a_pitch;
+  for (std::int64_t t = 0; t < length; ++t, b += kTileCols) {
+    Vec bv[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) bv[v] = vload(b + v * Vec::width);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec av = vset(base[i / 3][i % 3 * a_pitch]);
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kBases; ++i) base[i] += a_step;
+  }
+}
+
 // The same from packed rows, a[t * kTileRows + i], and whole vectors of packed columns.
 template <int MR, int NV>
 [[gnu::always_inline]] static inline void tile_multiply_packed(Tile<MR, NV>& tile, const float* a, const float* b,

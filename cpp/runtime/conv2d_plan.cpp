@@ -1,9 +1,6 @@
 #include "conv2d_plan.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <stdexcept>
-#include <string>
 
 namespace cnnfast {
 namespace {
@@ -198,83 +195,6 @@ WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   const std::int64_t rows = std::max<std::int64_t>(1, pack_x ? ceil_div(g.N, slices) * g.grid_h : g.grid_h);
   const std::int64_t band_rows = ceil_div(rows, ceil_div(rows, fit));  // bands of nearly equal height
   return {slices, std::max<std::int64_t>(1, row_splits), band_rows, pack_x};
-}
-
-namespace {
-
-enum class ConvAlgorithm { automatic, direct, winograd };
-constexpr const char* kAlgorithms[] = {"auto", "direct", "winograd"};
-std::atomic<ConvAlgorithm> chosen_algorithm{ConvAlgorithm::automatic};
-
-constexpr std::int64_t kWinogradTile = 4;
-constexpr std::int64_t kWinogradTasks = 8;    // at least, where the filters can be cut into so many ranges
-constexpr std::int64_t kWinogradRange = 64;   // filters of a range
-
-std::int64_t tiles_of(std::int64_t size) { return ceil_div(size, kWinogradTile); }
-
-// The nine taps are the 3x3 neighbourhood, and neighbouring outputs read neighbouring inputs.
-bool fits_winograd(const GatherConv& g) {
-  if (g.n_taps != 9 || g.row_step != 1 || g.col_step != 1 || g.out_row_step != 1 || g.out_col_step != 1) return false;
-  if (g.row_last - g.row_first != 2 || g.col_last - g.col_first != 2) return false;
-  for (std::int64_t tap = 0; tap < 9; ++tap)
-    if (g.row_offset[tap * g.channels] != (tap / 3 * g.block_w + tap % 3) * g.block_c) return false;
-  return true;
-}
-
-// What transforms cost in multiplications of the register tile, fitted to measurements on Zen 4: of a pixel patch and a
-// channel, and of a pair of channels' weights, which are 4 times as many floats afterwards and come from memory.
-constexpr double kPatchTransform = 36.0 * 8.0, kWeightTransform = 500.0;
-constexpr std::int64_t kWinogradChannels = 16;  // fewer leave most lanes of a vector or most of the time to transforms
-
-bool winograd_is_cheaper(const GatherConv& g) {
-  if (g.channels < kWinogradChannels || g.out_channels < kWinogradChannels) return false;
-  const double tiles = static_cast<double>(g.N * tiles_of(g.grid_h) * tiles_of(g.grid_w));
-  const double pixels = static_cast<double>(g.N * g.grid_h * g.grid_w);
-  const double C = static_cast<double>(g.channels), K = static_cast<double>(g.out_channels);
-  return 36.0 * tiles * C * K + kPatchTransform * tiles * (C + K) + kWeightTransform * C * K < 9.0 * pixels * C * K;
-}
-
-}  // namespace
-
-const char* conv2d_algorithm() { return kAlgorithms[static_cast<std::size_t>(chosen_algorithm.load())]; }
-void set_conv2d_algorithm(const std::string& name) {
-  for (std::size_t i = 0; i < 3; ++i)
-    if (name == kAlgorithms[i]) {
-      chosen_algorithm = static_cast<ConvAlgorithm>(i);
-      return;
-    }
-  throw std::invalid_argument("conv2d algorithm: expected auto, direct or winograd, got '" + name + "'");
-}
-
-bool use_winograd(const GatherConv& g) {
-  const ConvAlgorithm algorithm = chosen_algorithm;
-  if (algorithm == ConvAlgorithm::direct || !fits_winograd(g)) return false;
-  return algorithm == ConvAlgorithm::winograd || winograd_is_cheaper(g);
-}
-
-WinogradSplit split_winograd(const GatherConv& g) {
-  WinogradSplit s{};
-  s.tile_rows = tiles_of(g.grid_h), s.tile_cols = tiles_of(g.grid_w), s.tiles = g.N * s.tile_rows * s.tile_cols;
-  // Few tiles keep their transforms in the second-level cache; many share weights that come from farther away.
-  const std::int64_t largest = g.channels * g.out_channels > 256 * 256 ? 72 : 24;
-  s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, largest));
-  s.block_tiles = ceil_div(ceil_div(s.tiles, s.blocks), 12) * 12;  // whole register tiles with every instruction set
-  s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, s.block_tiles));
-  const std::int64_t ranges = std::min(ceil_div(kWinogradTasks, s.blocks), ceil_div(g.out_channels, kWinogradRange));
-  s.range_filters = ceil_div(ceil_div(g.out_channels, ranges), kWinogradRange) * kWinogradRange;
-  s.filter_ranges = ceil_div(g.out_channels, s.range_filters);
-  return s;
-}
-
-WinogradWeightSplit split_winograd_backward_weight(const GatherConv& g) {
-  WinogradWeightSplit s{};
-  s.tile_rows = tiles_of(g.grid_h), s.tile_cols = tiles_of(g.grid_w), s.tiles = g.N * s.tile_rows * s.tile_cols;
-  s.block_channels = std::min(g.channels, round_up(ceil_div(g.channels, ceil_div(g.channels, 96)), 12));
-  s.block_filters = std::min(g.out_channels, round_up(ceil_div(g.out_channels, ceil_div(g.out_channels, 128)), 32));
-  const std::int64_t parts = ceil_div(g.channels, s.block_channels) * ceil_div(g.out_channels, s.block_filters);
-  s.slices = std::clamp(ceil_div(16, parts), std::int64_t{1}, std::max<std::int64_t>(1, s.tiles / 32));
-  s.block_tiles = std::clamp<std::int64_t>(ceil_div(s.tiles, s.slices), 1, 64);
-  return s;
 }
 
 }  // namespace cnnfast

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "cnnfast/kernels/conv2d.hpp"
-#include "cnnfast/kernels/conv2d_winograd.hpp"
 #include "cnnfast/shapes.hpp"
 
 namespace cnnfast {
@@ -32,10 +31,5 @@ GatherPlans plan_conv2d_windows(const Conv2dShape& shape);
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
 
 WeightSplit split_conv2d_backward_weight(const GatherConv& conv);
-
-// Whether a convolution is cheaper by Winograd's algorithm, or it was asked for (see cnnfast/kernels.hpp) and fits.
-bool use_winograd(const GatherConv& conv);
-WinogradSplit split_winograd(const GatherConv& conv);
-WinogradWeightSplit split_winograd_backward_weight(const GatherConv& conv);
 
 }  // namespace cnnfast

@@ -213,13 +213,15 @@ TEST(kernels, direct_convolutions_stay_in_their_buffers_and_are_right) {
   set_conv2d_algorithm("auto");
 }
 TEST(kernels, winograd_stays_in_its_buffers_and_is_within_2e_5_of_the_scale) {
-  set_conv2d_algorithm("winograd");
-  for (const Case& c : conv_cases())
-    if (c.op.rfind("conv2d", 0) == 0) check_to_scale(c, 2e-5);
+  for (const char* algorithm : {"winograd4", "winograd6"}) {
+    set_conv2d_algorithm(algorithm);
+    for (const Case& c : conv_cases())
+      if (c.op.rfind("conv2d", 0) == 0) check_to_scale(c, 2e-5);
+  }
   set_conv2d_algorithm("auto");
 }
 TEST(kernels, packed_weights_give_the_bits_of_the_op_that_packs_them_itself) {
-  for (const char* algorithm : {"direct", "winograd"}) {
+  for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
     set_conv2d_algorithm(algorithm);
     for (const Case& c : conv_cases()) {
       if (c.op != "conv2d" && c.op != "conv2d_backward_input") continue;

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "../conv2d_plan.hpp"
+#include "../winograd_plan.hpp"
 #include "cnnfast/kernels.hpp"
 #include "cnnfast/shapes.hpp"
 #include "epilogue.hpp"
@@ -32,17 +33,19 @@ Conv2dShape conv2d_shape(const Dims& x, const Dims& w, const Attributes& a) {
 // One gather, by one algorithm or the other.
 class Gather {
  public:
-  explicit Gather(GatherPlan plan) : plan_(std::move(plan)), winograd_(use_winograd(conv())) {
-    if (winograd_) split_ = split_winograd(conv());
+  explicit Gather(GatherPlan plan) : plan_(std::move(plan)) {
+    const std::int64_t tile = winograd_tile_size(conv());
+    winograd_ = tile != 0;
+    if (winograd_) split_ = split_winograd(conv(), tile);
     packed_floats_ =
-        winograd_ ? kernels().conv2d_winograd.packed_floats(conv()) : kernels().conv2d.packed_floats(conv());
+        winograd_ ? kernels().conv2d_winograd.packed_floats(conv(), split_) : kernels().conv2d.packed_floats(conv());
     workspace_floats_ = winograd_ ? kernels().conv2d_winograd.workspace_floats(conv(), split_) : 0;
   }
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
 
   void pack(const float* w, float* packed) const {
-    winograd_ ? kernels().conv2d_winograd.pack(conv(), w, packed) : kernels().conv2d.pack(conv(), w, packed);
+    winograd_ ? kernels().conv2d_winograd.pack(conv(), split_, w, packed) : kernels().conv2d.pack(conv(), w, packed);
   }
   void run(const float* x, const float* packed, Ending ending, float* y, float* workspace) const {
     if (ending.b) ending.b += conv().out_channel_first;
@@ -55,7 +58,7 @@ class Gather {
  private:
   const GatherConv& conv() const { return plan_.conv; }
   GatherPlan plan_;
-  bool winograd_;
+  bool winograd_ = false;
   WinogradSplit split_{};
   std::int64_t packed_floats_ = 0, workspace_floats_ = 0;
 };
@@ -159,9 +162,10 @@ Step conv2d_backward_weight(const OpSpec& spec) {
   const Conv2dShape shape = conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes);
   auto plans = std::make_shared<GatherPlans>(plan_conv2d_windows(shape));
   const GatherConv& first = plans->front().conv;
-  const bool winograd = use_winograd(first);
+  const std::int64_t tile = winograd_weight_tile_size(first);
+  const bool winograd = tile != 0;
   const WeightSplit direct_split = split_conv2d_backward_weight(first);
-  const WinogradWeightSplit winograd_split = split_winograd_backward_weight(first);
+  const auto winograd_split = winograd ? split_winograd_backward_weight(first, tile) : WinogradWeightSplit{};
   const std::int64_t slices = winograd ? winograd_split.slices : direct_split.slices;
   const std::int64_t floats = slices > 1 ? slices * first.depth * first.out_channels : 0;
   return {"", floats * 4, [=, K = shape.K](const StepArgs& a) {
