@@ -65,7 +65,9 @@ struct DepthwiseTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero();
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t s = 0; s < cols; ++s) {
@@ -81,7 +83,9 @@ struct DepthwiseTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a + i * x_step, v, channels), wv[v], tile.acc[i][v]);
       }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) {
         const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
         if (!PARTIAL && stream)
@@ -198,9 +202,11 @@ struct DepthwiseWeightTile {
     const float* a[MR];
     Tile<MR, NV> tile;
     std::int64_t r = row, s = col;
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       a[i] = x + (h + r * conv.rows.offset_step) * x_pitch + (column + s * conv.cols.offset_step) * K;
       if (++s == conv.cols.taps) ++r, s = 0;
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = load_cols<NV, PARTIAL>(weight + i * K, v, channels);
     }
     for (std::int64_t p = rows.begin; p < rows.end; ++p) {
@@ -217,7 +223,9 @@ struct DepthwiseWeightTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a[i] + at, v, channels), gv[v], tile.acc[i][v]);
       }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels);
   }
 };

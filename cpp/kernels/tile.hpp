@@ -18,6 +18,8 @@ static inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a 
 static inline std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 static inline std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
+// Loops over a tile are unrolled by pragma wherever one stands: where a loop is left to the compiler it unrolls too late
+// to see that the accumulators fit in registers, and each tile takes several trips through the stack.
 template <int MR, int NV>
 struct Tile {
   Vec acc[MR][NV];
