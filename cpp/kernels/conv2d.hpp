@@ -125,12 +125,7 @@ struct ConvForwardTile {
       // The panel is padded to full vectors: whole loads, whatever `cols`.
       tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
     }
-    if (last) {
-#pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], ending.epilogue);
-    }
+    if (last) apply_epilogue(tile, ending.epilogue);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4

@@ -50,6 +50,23 @@ static inline DepthwiseRows depthwise_input(const DepthwiseGather& conv, const f
   return {to, h0};
 }
 
+// Row i of a tile goes to y + i * y_step.
+template <int MR, int NV, bool PARTIAL>
+[[gnu::always_inline]] static inline void store_rows(const Tile<MR, NV>& tile, float* y, std::int64_t y_step,
+                                                     bool stream, std::int64_t cols) {
+  if (!PARTIAL && stream) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) vstream(y + i * y_step + v * Vec::width, tile.acc[i][v]);
+    return;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(y + i * y_step, v, tile.acc[i][v], cols);
+}
+
 struct DepthwiseTile {
   const float* x;  // of the first tap at the first position
   const float* w;  // of the first tap
@@ -83,16 +100,8 @@ struct DepthwiseTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a + i * x_step, v, channels), wv[v], tile.acc[i][v]);
       }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) {
-        const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
-        if (!PARTIAL && stream)
-          vstream(y + i * y_step + v * Vec::width, a);
-        else
-          store_cols<NV, PARTIAL>(y + i * y_step, v, a, channels);
-      }
+    apply_epilogue(tile, epilogue);
+    store_rows<MR, NV, PARTIAL>(tile, y, y_step, stream, channels);
   }
 };
 

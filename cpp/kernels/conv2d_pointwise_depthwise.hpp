@@ -50,7 +50,7 @@ struct PointwiseTile {
   std::int64_t C;
   const float *packed, *b;
   Epilogue epilogue;
-  float* to;
+  float* y;
 
   template <int MR, int NV, bool>
   void run() const {
@@ -63,38 +63,37 @@ struct PointwiseTile {
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = vload(b + v * Vec::width);
     }
     tile_multiply<MR, NV, false>(tile, a, 1, packed, kTileCols, NV * Vec::width, C);
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) vstore(to + i * kTileCols + v * Vec::width, apply_epilogue(tile.acc[i][v], epilogue));
+    apply_epilogue(tile, epilogue);
+    store_rows<MR, NV, false>(tile, y, kTileCols, false, NV * Vec::width);
   }
 };
 
-// Windows that follow each other in a row of the output.
+// Windows that follow each other in a row of the output, STEP pixels apart (0: any number).
+template <int STEP>
 struct RingDepthwiseTile {
-  const RowRing& ring;
-  std::int64_t h, row_step, column, col_step;  // the first tap's row and column (with padding), and from tap to tap
-  std::int64_t rows, cols;                     // taps
-  const float* w;                              // of the first tap
-  std::int64_t w_pitch, x_step;                // from row to row of taps, from window to window
-  const float* b;
+  const float* const* x;          // for each row of taps, the pixel that the first window's first tap reads
+  std::int64_t column;            // more pixels, for the tile's first window
+  std::int64_t rows, cols;        // taps
+  std::int64_t step, w_step;      // pixels from window to window and from tap to tap
+  const float *w, *b;
   Epilogue epilogue;
   float* y;
   std::int64_t y_step;
   bool stream;
   std::int64_t channels;
 
-  template <int MR, int NV, bool PARTIAL>
+  template <int MR, int NV, bool>
   void run() const {
     Tile<MR, NV> tile;
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = vload(b + v * Vec::width);
+    const std::int64_t x_step = (STEP ? STEP : step) * kTileCols;
+    const float* weight = w;
     for (std::int64_t r = 0; r < rows; ++r) {
-      const float* a = ring.of(h + r * row_step) + column * kTileCols;
-      const float* weight = w + r * w_pitch;
-      for (std::int64_t s = 0; s < cols; ++s, a += col_step * kTileCols, weight += kTileCols) {
+      const float* a = x[r] + column * kTileCols;
+      for (std::int64_t s = 0; s < cols; ++s, a += w_step * kTileCols, weight += kTileCols) {
         Vec wv[NV];
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) wv[v] = vload(weight + v * Vec::width);
@@ -105,16 +104,11 @@ struct RingDepthwiseTile {
             tile.acc[i][v] = vfma(vload(a + i * x_step + v * Vec::width), wv[v], tile.acc[i][v]);
       }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) {
-        const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
-        if (!PARTIAL && stream)
-          vstream(y + i * y_step + v * Vec::width, a);
-        else
-          store_cols<NV, PARTIAL>(y + i * y_step, v, a, channels);
-      }
+    apply_epilogue(tile, epilogue);
+    if (channels == NV * Vec::width)
+      store_rows<MR, NV, false>(tile, y, y_step, stream, channels);
+    else
+      store_rows<MR, NV, true>(tile, y, y_step, stream, channels);
   }
 };
 
@@ -130,44 +124,40 @@ struct PointwiseDepthwiseTask {
   const PointwiseDepthwise& conv;
   RowRing ring;
   PanelWeights weights;
+  const float** tap_rows;  // room for a pointer to each row of taps
   Epilogue pointwise, depthwise;
   std::int64_t channels;  // of the panel
   bool stream;
+
+  // A tile has one or two vectors of channels.
+  template <class F>
+  void tiles(std::int64_t rows, const F& tile) const {
+    channels > Vec::width ? dispatch_rows<kTileRows, 2, false>(rows, tile) : dispatch_rows<kTileRows, 1, false>(rows, tile);
+  }
 
   // Row h of the 1x1 convolution's result; x is the image.
   void expand_row(const float* x, std::int64_t h) const {
     float* row = ring.of(h) + ring.left * kTileCols;
     even_tiles(ring.cols, [&](std::int64_t w, std::int64_t count) {
-      const PointwiseTile tile{x + (h * conv.cols.in + w) * conv.C, conv.C, weights.packed, weights.b, pointwise,
-                               row + w * kTileCols};
-      dispatch_tile(count, channels > Vec::width ? kTileCols : Vec::width, tile);
+      tiles(count, PointwiseTile{x + (h * conv.cols.in + w) * conv.C, conv.C, weights.packed, weights.b, pointwise,
+                                 row + w * kTileCols});
     });
   }
 
-  // Row p of the output; y is the image's first channel of the panel.
+  // Row p of the output; y is its first channel of the panel.
+  template <int STEP>
   void filter_row(std::int64_t p, Range taps, float* y) const {
     const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
+    for (std::int64_t r = taps.begin; r < taps.end; ++r)
+      tap_rows[r - taps.begin] = ring.of(p * rows.step + rows.offset + r * rows.offset_step);
     even_tiles(cols.grid, [&](std::int64_t q, std::int64_t count) {
-      const RingDepthwiseTile tile{ring,
-                                   p * rows.step + rows.offset + taps.begin * rows.offset_step,
-                                   rows.offset_step,
-                                   q * cols.step,
-                                   cols.offset_step,
-                                   taps.end - taps.begin,
-                                   cols.taps,
-                                   weights.w + taps.begin * cols.taps * kTileCols,
-                                   cols.taps * kTileCols,
-                                   cols.step * kTileCols,
-                                   weights.b_out,
-                                   depthwise,
-                                   y + (p * cols.out + q) * conv.K,
-                                   conv.K,
-                                   stream,
-                                   channels};
-      dispatch_tile(count, channels, tile);
+      tiles(count, RingDepthwiseTile<STEP>{tap_rows, q * cols.step, taps.end - taps.begin, cols.taps, cols.step,
+                                           cols.offset_step, weights.w + taps.begin * cols.taps * kTileCols,
+                                           weights.b_out, depthwise, y + q * conv.K, conv.K, stream, channels});
     });
   }
 
+  // Output rows [begin, end); y is the image's first channel of the panel.
   void run(const float* x, std::int64_t begin, std::int64_t end, float* y) const {
     std::int64_t made = 0;  // rows before this one are in the ring, or no window reads them any more
     for (std::int64_t p = begin; p < end; ++p) {
@@ -177,7 +167,10 @@ struct PointwiseDepthwiseTask {
         const std::int64_t last = first + (taps.end - 1) * conv.rows.offset_step;
         for (made = max_of(made, max_of(first, 0)); made <= last; ++made) expand_row(x, made);
       }
-      filter_row(p, taps, y);
+      float* row = y + p * conv.cols.out * conv.K;
+      conv.cols.step == 1   ? filter_row<1>(p, taps, row)
+      : conv.cols.step == 2 ? filter_row<2>(p, taps, row)
+                            : filter_row<0>(p, taps, row);
     }
   }
 };
@@ -209,8 +202,9 @@ static void pointwise_depthwise_run(const PointwiseDepthwise& conv, const float*
     copy_panel(pointwise.b ? pointwise.b + k : nullptr, 1, 0, channels, small);
     copy_panel(depthwise.b ? depthwise.b + k : nullptr, 1, 0, channels, small + kTileCols);
     copy_panel(w + k, taps, conv.K, channels, small + 2 * kTileCols);
+    const float** tap_rows = reinterpret_cast<const float**>(worker_scratch(worker, 2, 2 * rows.taps));
     const PanelWeights weights{packed + k * conv.C, small, small + kTileCols, small + 2 * kTileCols};
-    const PointwiseDepthwiseTask part{conv, ring, weights, pointwise.epilogue, depthwise.epilogue, channels, stream};
+    const PointwiseDepthwiseTask part{conv, ring, weights, tap_rows, pointwise.epilogue, depthwise.epilogue, channels, stream};
     part.run(x + n * rows.in * cols.in * conv.C, begin, min_of(begin + conv.band_rows, rows.grid),
              y + n * rows.out * cols.out * conv.K + k);
   });

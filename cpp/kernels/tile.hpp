@@ -85,6 +85,21 @@ static inline Vec apply_epilogue(Vec a, Epilogue epilogue) {
   return a;
 }
 
+// Decides once for the whole tile.
+template <int MR, int NV>
+[[gnu::always_inline]] static inline void apply_epilogue(Tile<MR, NV>& tile, Epilogue epilogue) {
+  if (epilogue == Epilogue::none) return;
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], Epilogue::relu);
+  if (epilogue != Epilogue::relu6) return;
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) tile.acc[i][v] = vmin(vset(6.0f), tile.acc[i][v]);
+}
+
 // dy where 0 < y (< 6), else 0.
 static inline Vec relu_gradient(Vec dy, Vec y) { return vselect_gt(y, vzero(), dy, vzero()); }
 static inline Vec relu6_gradient(Vec dy, Vec y) { return vselect_gt(vset(6.0f), y, relu_gradient(dy, y), vzero()); }
