@@ -332,3 +332,55 @@ def test_gradients_are_masked_before_they_go_back_through_pooling(activation, si
     dz = gradient(ops.max_pool2d_backward(dy, argmax, (9, 8), size, strides=strides), y)
     _close(dx, ops.conv2d_backward(dz, x, w.numpy())[0])
     _close(db, dz.sum((0, 1, 2), dtype=float))
+
+
+def _inverted_residual(v, w, filters, projection, *, strides=1, dilation=1):
+    y = ops.relu6(ops.conv2d(v, w))
+    y = ops.relu6(ops.depthwise_conv2d(y, filters, strides=strides, padding="same", dilation=dilation))
+    return ops.conv2d(y, projection)
+
+
+@pytest.mark.parametrize(("strides", "dilation"), [(1, 1), (2, 1), (1, 2)])
+def test_a_pointwise_convolution_and_the_depthwise_one_behind_it_are_one_op(strides, dilation):
+    x, arrays = _random(2, 14, 11, 8), [_random(1, 1, 8, 48), _random(3, 3, 48, 1), _random(1, 1, 48, 8)]
+    weights = [Variable(a) for a in arrays]
+
+    def build(v, weights=weights):
+        return [_inverted_residual(v, *weights, strides=strides, dilation=dilation)]
+
+    names, (y,) = _compile(build, [x], training=False)
+    assert names == ["pack_weights", "pack_weights", "pointwise_depthwise_conv2d", "conv2d"]
+    assert np.array_equal(y, build(x, arrays)[0])
+    assert "depthwise_conv2d" in _compile(build, [x], training=True)[0]
+
+
+@pytest.mark.parametrize("kernel", ["fed", "computed"])
+def test_a_pointwise_kernel_that_is_no_weight_is_packed_at_each_run(kernel):
+    x, w, filters = _random(2, 6, 7, 8), _random(1, 1, 8, 20), Variable(_random(3, 3, 20, 1))
+
+    def build(v, u):
+        return [ops.depthwise_conv2d(ops.conv2d(v, u if kernel == "fed" else ops.relu(u)), filters)]
+
+    names, (y,) = _compile(build, [x, w], training=False)
+    assert names[-1] == "pointwise_depthwise_conv2d" and "pack_weights" not in names
+    exact = ops.conv2d(x, w if kernel == "fed" else ops.relu(w))
+    assert np.array_equal(y, ops.depthwise_conv2d(exact, filters.numpy()))
+
+
+@pytest.mark.parametrize("why", ["read elsewhere", "strides", "window", "padding", "groups", "sum", "multiplier"])
+def test_what_is_more_than_a_pointwise_and_a_depthwise_convolution_stays_two_ops(why):
+    x, z = _random(2, 8, 8, 8), _random(2, 8, 8, 8)
+    size = 2 if why == "window" else 1
+    w = Variable(_random(size, size, 4 if why == "groups" else 8, 8))
+    filters = Variable(_random(3, 3, 8, 2 if why == "multiplier" else 1))
+    options = {"strides": {"strides": 2}, "padding": {"padding": 1}, "groups": {"groups": 2}}.get(why, {})
+
+    def build(v, u):
+        between = ops.conv2d(v, w, **options)
+        if why == "sum":
+            between = ops.add(between, u)
+        y = ops.depthwise_conv2d(between, filters, padding=1)
+        return [y, between] if why == "read elsewhere" else [y]
+
+    names, _ = _compile(build, [x, z], training=False)
+    assert "depthwise_conv2d" in names and "conv2d" in names

@@ -3,6 +3,7 @@
 #include "../kernels/arithmetic.hpp"
 #include "../kernels/conv2d.hpp"
 #include "../kernels/conv2d_depthwise.hpp"
+#include "../kernels/conv2d_pointwise_depthwise.hpp"
 #include "../kernels/conv2d_winograd.hpp"
 #include "../kernels/dropout.hpp"
 #include "../kernels/loss.hpp"
@@ -25,6 +26,7 @@ static constexpr KernelTable make_table(const char* name) {
   table.arithmetic = arithmetic_kernels;
   table.conv2d = conv2d_kernels;
   table.conv2d_depthwise = conv2d_depthwise_kernels;
+  table.conv2d_pointwise_depthwise = conv2d_pointwise_depthwise_kernels;
   table.conv2d_winograd = conv2d_winograd_kernels;
   table.dropout = dropout_kernels;
   table.loss = loss_kernels;

@@ -103,28 +103,32 @@ struct ConvForwardTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v)
         tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
                          : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
                                     : vzero();
     if (first && ending.residual) {
+#pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
         for (int v = 0; v < NV; ++v)
           tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
     }
     for (std::int64_t r = pass.begin; r < pass.end; ++r) {
       const ConvRun& run = conv.runs[r];
       const float* a[MR];
+#pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) a[i] = x[i] + run.offset;
       // The panel is padded to full vectors: whole loads, whatever `cols`.
       tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
     }
-    if (last) {
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], ending.epilogue);
-    }
+    if (last) apply_epilogue(tile, ending.epilogue);
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) {
         if (!PARTIAL && stream)
           vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
@@ -232,7 +236,9 @@ struct ConvWeightTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v)
         tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
     if constexpr (PACKED) {
@@ -240,12 +246,15 @@ struct ConvWeightTile {
     } else {
       for (std::int64_t r = 0; r < rows; ++r) {
         const float* a[MR];
+#pragma GCC unroll 16
         for (int i = 0; i < MR; ++i) a[i] = x + r * x_row_pitch + row_offset[i];
         tile_multiply<MR, NV, false>(tile, a, conv.col_step * conv.block_c, dy + r * conv.grid_w * kTileCols, kTileCols,
                                      cols, conv.grid_w);
       }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols);
   }
 };

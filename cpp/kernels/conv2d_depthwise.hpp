@@ -50,6 +50,23 @@ static inline DepthwiseRows depthwise_input(const DepthwiseGather& conv, const f
   return {to, h0};
 }
 
+// Row i of a tile goes to y + i * y_step.
+template <int MR, int NV, bool PARTIAL>
+[[gnu::always_inline]] static inline void store_rows(const Tile<MR, NV>& tile, float* y, std::int64_t y_step,
+                                                     bool stream, std::int64_t cols) {
+  if (!PARTIAL && stream) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) vstream(y + i * y_step + v * Vec::width, tile.acc[i][v]);
+    return;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(y + i * y_step, v, tile.acc[i][v], cols);
+}
+
 struct DepthwiseTile {
   const float* x;  // of the first tap at the first position
   const float* w;  // of the first tap
@@ -65,7 +82,9 @@ struct DepthwiseTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero();
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t s = 0; s < cols; ++s) {
@@ -81,14 +100,8 @@ struct DepthwiseTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a + i * x_step, v, channels), wv[v], tile.acc[i][v]);
       }
     }
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) {
-        const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
-        if (!PARTIAL && stream)
-          vstream(y + i * y_step + v * Vec::width, a);
-        else
-          store_cols<NV, PARTIAL>(y + i * y_step, v, a, channels);
-      }
+    apply_epilogue(tile, epilogue);
+    store_rows<MR, NV, PARTIAL>(tile, y, y_step, stream, channels);
   }
 };
 
@@ -198,9 +211,11 @@ struct DepthwiseWeightTile {
     const float* a[MR];
     Tile<MR, NV> tile;
     std::int64_t r = row, s = col;
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       a[i] = x + (h + r * conv.rows.offset_step) * x_pitch + (column + s * conv.cols.offset_step) * K;
       if (++s == conv.cols.taps) ++r, s = 0;
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = load_cols<NV, PARTIAL>(weight + i * K, v, channels);
     }
     for (std::int64_t p = rows.begin; p < rows.end; ++p) {
@@ -217,7 +232,9 @@ struct DepthwiseWeightTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a[i] + at, v, channels), gv[v], tile.acc[i][v]);
       }
     }
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels);
   }
 };

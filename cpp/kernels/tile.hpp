@@ -18,6 +18,8 @@ static inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a 
 static inline std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 static inline std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
+// Loops over a tile are unrolled by pragma wherever one stands: where a loop is left to the compiler it unrolls too late
+// to see that the accumulators fit in registers, and each tile takes several trips through the stack.
 template <int MR, int NV>
 struct Tile {
   Vec acc[MR][NV];
@@ -105,6 +107,21 @@ static inline Vec apply_epilogue(Vec a, Epilogue epilogue) {
   if (epilogue != Epilogue::none) a = vmax(vzero(), a);
   if (epilogue == Epilogue::relu6) a = vmin(vset(6.0f), a);
   return a;
+}
+
+// Decides once for the whole tile.
+template <int MR, int NV>
+[[gnu::always_inline]] static inline void apply_epilogue(Tile<MR, NV>& tile, Epilogue epilogue) {
+  if (epilogue == Epilogue::none) return;
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], Epilogue::relu);
+  if (epilogue != Epilogue::relu6) return;
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) tile.acc[i][v] = vmin(vset(6.0f), tile.acc[i][v]);
 }
 
 // dy where 0 < y (< 6), else 0.

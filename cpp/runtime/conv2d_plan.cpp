@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cnnfast/program.hpp"
+
 namespace cnnfast {
 namespace {
 
@@ -118,6 +120,14 @@ Conv2dShape without_rows(Conv2dShape s) {
 }  // namespace
 
 GatherPlans plan_conv2d_forward(const Conv2dShape& shape) { return plan_conv2d_windows(without_rows(shape)); }
+
+GatherPlans plan_pointwise(const std::vector<std::int64_t>& x, const std::vector<std::int64_t>& w) {
+  Conv2dShape s{};
+  s.N = s.W = s.Q = s.R = s.S = s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = s.groups = 1;
+  s.C = w[w.size() - 2], s.K = w[w.size() - 1];
+  s.H = s.P = TensorSpec{Dtype::float32, x}.count() / s.C;
+  return plan_conv2d_forward(s);
+}
 
 GatherPlans plan_conv2d_windows(const Conv2dShape& s) {
   GatherPlans plans;

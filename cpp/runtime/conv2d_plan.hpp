@@ -27,6 +27,8 @@ using GatherPlans = std::vector<GatherPlan>;
 // One gather a group. The forward one may see pixels of several rows as one row; `windows` keeps the rows.
 GatherPlans plan_conv2d_forward(const Conv2dShape& shape);
 GatherPlans plan_conv2d_windows(const Conv2dShape& shape);
+// A 1x1 convolution with stride 1, or a dense layer: x (..., C), w (..., C, K).
+GatherPlans plan_pointwise(const std::vector<std::int64_t>& x, const std::vector<std::int64_t>& w);
 // One gather a group and residue of the stride; together they write every pixel of dx.
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
 

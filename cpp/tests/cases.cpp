@@ -58,6 +58,7 @@ const ConvLine conv_lines[] = {
     {40, 5, 4, 3, 70, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},      // weight gradient: bands over several images
     {37, 3, 5, 30, 9, 3, 3, {2, 2}, {1, 1}, {1, 1, 1, 1}},
     {2, 3, 150, 5, 66, 2, 3, {1, 1}, {1, 1}, {1, 0, 1, 1}},     // and more than a band in one row
+    {1, 30, 5, 40, 40, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}, 0},  // several bands
     {1, 4, 4, 17, 18, 3, 3, {1, 1}, {1, 1}, {7, 5, 6, 9}},      // windows that see padding alone
 };
 
@@ -104,6 +105,11 @@ std::vector<Case> conv_cases() {
       cases.push_back({op + "_backward_input", {normal(y), normal(w), normal({l.C}), normal(x)}, {f32(x)}, input});
     }
     cases.push_back({op + "_backward_weight", {normal(y), normal(x)}, {f32(w)}, a});
+    if (depthwise && l.K == l.C) {
+      const Input before = normal({l.N, l.H, l.W, 5}), pointwise = normal({1, 1, 5, l.C});
+      cases.push_back({"pointwise_depthwise_conv2d", {before, pointwise, normal({l.C}), normal(w), normal({l.C})}, {f32(y)}, a});
+      cases.push_back({"pointwise_depthwise_conv2d", {before, pointwise, none, normal(w), none}, {f32(y)}, a});
+    }
   }
   return cases;
 }

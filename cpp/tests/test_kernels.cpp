@@ -224,7 +224,7 @@ TEST(kernels, packed_weights_give_the_bits_of_the_op_that_packs_them_itself) {
   for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
     set_conv2d_algorithm(algorithm);
     for (const Case& c : conv_cases()) {
-      if (c.op != "conv2d" && c.op != "conv2d_backward_input") continue;
+      if (c.op != "conv2d" && c.op != "conv2d_backward_input" && c.op != "pointwise_depthwise_conv2d") continue;
       const OpSpec spec = spec_of(c);
       const Tensors in = random_inputs(c);
       on_every_isa([&](Place place) {

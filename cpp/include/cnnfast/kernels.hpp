@@ -6,6 +6,7 @@
 #include "cnnfast/kernels/arithmetic.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "cnnfast/kernels/conv2d_depthwise.hpp"
+#include "cnnfast/kernels/conv2d_pointwise_depthwise.hpp"
 #include "cnnfast/kernels/conv2d_winograd.hpp"
 #include "cnnfast/kernels/dropout.hpp"
 #include "cnnfast/kernels/loss.hpp"
@@ -25,6 +26,7 @@ struct KernelTable {
   ArithmeticKernels arithmetic;
   Conv2dKernels conv2d;
   Conv2dDepthwiseKernels conv2d_depthwise;
+  Conv2dPointwiseDepthwiseKernels conv2d_pointwise_depthwise;
   Conv2dWinogradKernels conv2d_winograd;
   DropoutKernels dropout;
   LossKernels loss;

@@ -104,20 +104,16 @@ GatherPlans plan_backward_input(const Dims& dy, const Dims& w, const Attributes&
   const Dims& size = a.list("size");
   return plan_conv2d_backward_input(conv2d_shape({dy[0], size[0], size[1], w[2] * a.integer("groups", 1)}, w, a));
 }
-// A dense layer is a 1x1 convolution: x (..., C), w (C, K).
-GatherPlans plan_dense(const Dims& x, const Dims& w, const Attributes&) {
-  Conv2dShape s{};
-  s.N = s.W = s.Q = s.R = s.S = s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = s.groups = 1;
-  s.H = s.P = TensorSpec{Dtype::float32, x}.count() / w[0];
-  s.C = w[0], s.K = w[1];
-  return plan_conv2d_forward(s);
-}
+GatherPlans plan_by_pixel(const Dims& x, const Dims& w, const Attributes&) { return plan_pointwise(x, w); }
 
 // Weights as their op wants them, so that it need not pack them at each run: attributes are those of the op, its name
 // as "op" and the shape of its first input as "input_shape". w -> packed
 Step pack_weights(const OpSpec& spec) {
   static const std::map<std::string, Planner> planners = {
-      {"conv2d", plan_forward}, {"conv2d_backward_input", plan_backward_input}, {"dense", plan_dense}};
+      {"conv2d", plan_forward},
+      {"conv2d_backward_input", plan_backward_input},
+      {"dense", plan_by_pixel},
+      {"pointwise_depthwise_conv2d", plan_by_pixel}};
   const auto planner = planners.find(spec.attributes.text("op"));
   if (planner == planners.end())
     throw std::invalid_argument("pack_weights: no weights of " + spec.attributes.text("op"));
@@ -182,9 +178,9 @@ Step conv2d_backward_weight(const OpSpec& spec) {
 
 }  // namespace
 
-Step packed_dense(const OpSpec& spec) { return gather_step(spec, plan_dense); }
+Step packed_dense(const OpSpec& spec) { return gather_step(spec, plan_by_pixel); }
 std::int64_t packed_dense_floats(const OpSpec& spec) {
-  return Gathers(plan_dense(spec.in[0].shape, spec.in[1].shape, spec.attributes)).packed_floats();
+  return Gathers(plan_pointwise(spec.in[0].shape, spec.in[1].shape)).packed_floats();
 }
 
 void add_conv2d_steps(StepRegistry& registry) {

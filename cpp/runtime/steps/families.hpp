@@ -6,6 +6,7 @@ namespace cnnfast {
 void add_activation_steps(StepRegistry& registry);
 void add_arithmetic_steps(StepRegistry& registry);
 void add_conv2d_depthwise_steps(StepRegistry& registry);
+void add_conv2d_pointwise_depthwise_steps(StepRegistry& registry);
 void add_conv2d_steps(StepRegistry& registry);
 // A dense layer as a convolution, for weights that come packed; and how many floats they then are.
 Step packed_dense(const OpSpec& spec);

@@ -13,6 +13,7 @@ const StepRegistry& registry() {
     add_activation_steps(r);
     add_arithmetic_steps(r);
     add_conv2d_depthwise_steps(r);
+    add_conv2d_pointwise_depthwise_steps(r);
     add_conv2d_steps(r);
     add_dense_steps(r);
     add_dropout_steps(r);

@@ -23,7 +23,7 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
     gamma (w * x + b - mean) / sigma + beta = (gamma / sigma w) * x + (gamma (b - mean) / sigma + beta)
     (Jacob et al., "Quantization and training of neural networks", 2018, section 3.2).
     """
-    if _changes_weights(graph):
+    if changes_weights(graph):
         return
     uses = graph.uses(keep)
     dropped: set[int] = set()
@@ -52,7 +52,7 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
 
 def pack_weights(graph: Graph) -> None:
     """Gives ops their weights as their kernels want them, where these do not change from run to run."""
-    if _changes_weights(graph):
+    if changes_weights(graph):
         return
     constant = _constant_values(graph)
     for node in graph.nodes[:]:
@@ -71,7 +71,7 @@ def pack_weights(graph: Graph) -> None:
 
 def constants_first(graph: Graph) -> int:
     """Sorts the nodes that depend on weights alone to the front; returns how many they are."""
-    if _changes_weights(graph):
+    if changes_weights(graph):
         return 0
     constant = _constant_values(graph)
 
@@ -99,7 +99,7 @@ def _zeros(graph: Graph, shape: tuple[int, ...]) -> Value:
     return graph.constant(zeros)
 
 
-def _changes_weights(graph: Graph) -> bool:
+def changes_weights(graph: Graph) -> bool:
     return graph.training or any(isinstance(n.op, Op) and n.op.updates for n in graph.nodes)
 
 

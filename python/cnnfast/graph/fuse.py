@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnnfast.graph.constants import fold_batch_norms
+from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
 from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.ops.core import OPS, Op
 
@@ -16,6 +17,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     fold_batch_norms(graph, keep)
     _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
+    fuse_pointwise_depthwise(graph, keep)
     _fuse_activation_and_norm_gradients(graph, keep)
     _mask_before_pooling_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from cnnfast.graph.fuse import fuse
 from cnnfast.graph.plan import op_of, plan
 from cnnfast.graph.values import Graph, Value
 from cnnfast.ops import engine
+
+_changes_of = attrgetter("changes")  # a network has hundreds of variables, and a run looks at all
 
 
 class Program:
@@ -110,7 +113,7 @@ class Program:
         Returns:
             Whether the guard let all steps run, and the fetched arrays.
         """
-        seen = [v.changes for v in self._weights]
+        seen = list(map(_changes_of, self._weights))
         begin = self._pause if half == 1 else self._constants if seen == self._seen else 0
         end = self._pause if half == 0 else self._engine.step_count
         which = range(len(self._fetches)) if fetch is None else fetch
