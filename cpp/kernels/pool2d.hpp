@@ -13,7 +13,7 @@ namespace cnnfast {
 namespace CNNFAST_ISA {
 
 // Floats a task should read and write: enough to be worth handing out, few enough to spread small batches.
-static constexpr std::int64_t kPoolTaskFloats = 32 * 1024;
+static constexpr std::int64_t kPoolTaskFloats = 8 * 1024;
 
 // Positions [first, last) on one axis.
 struct PoolSpan {

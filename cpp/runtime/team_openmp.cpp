@@ -36,9 +36,13 @@ int allowed(int workers) {
 
 }  // namespace
 
-void run_team(int workers, void (*body)(void* context, int worker), void* context) {
+void run_team(int workers, std::int64_t tasks, TeamBody body, void* context) {
+  task_ranges.open(workers, tasks, body, context);
 #pragma omp parallel num_threads(allowed(workers))
-  body(context, omp_get_thread_num());
+  {
+    const int worker = omp_get_thread_num();
+    if (const std::int64_t first = task_ranges[worker].take(); first >= 0) body(context, first, worker);
+  }
 }
 
 const char* team_backend() { return "openmp"; }

@@ -1,5 +1,5 @@
-// Threads of our own. A helper that is late for a round stays out of it: the caller works through the tasks itself and
-// waits only for helpers that have begun one. On a busy machine, where a helper may not get a core for milliseconds,
+// Threads of our own. A helper that is late for a region stays out of it: the others work through its tasks, and the
+// caller waits only for helpers that have begun one. On a busy machine, where a helper may not get a core for milliseconds,
 // a barrier that waits for all (OpenMP's) makes a step many times slower; this does not.
 #include <algorithm>
 #include <atomic>
@@ -20,7 +20,7 @@
 namespace cnnfast {
 namespace {
 
-// A helper looks this often for the next round before it sleeps, some 50 microseconds: the steps of a Program follow
+// A helper looks this often for tasks before it sleeps, some 50 microseconds: the steps of a Program follow
 // each other more closely than that, and waking a sleeper takes longer.
 constexpr int kLooks = 2000;
 
@@ -34,25 +34,24 @@ void pause() {
 
 class Team {
  public:
-  void run(int workers, void (*body)(void*, int), void* context) {
+  void run(int workers, std::int64_t tasks, TeamBody body, void* context) {
     grow(std::min(workers, most_));
-    body_ = body;
-    context_ = context;
-    workers_ = workers;
-    open_ = ++round_;
+    task_ranges.open(workers, tasks, body, context);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // the ranges are open before it looks who sleeps
     for (int i = 0; i < std::min(workers, size()) - 1; ++i) {
       Helper& helper = *helpers_[static_cast<std::size_t>(i)];
-      if (!helper.sleeping) continue;
+      if (!helper.sleeping.load(std::memory_order_relaxed)) continue;
       { const std::lock_guard<std::mutex> lock(mutex_); }
       helper.wake.notify_one();
     }
-    body(context, 0);
-    open_ = 0;
-    for (int look = 0; active_ > 0; ++look) look < kLooks ? pause() : std::this_thread::yield();
+    const std::int64_t first = task_ranges.take(0);
+    helped_ += tasks - (first < 0 ? 0 : body(context, first, 0));
+    for (int look = 0; finished_.load(std::memory_order_acquire) != helped_; ++look)
+      look < kLooks ? pause() : std::this_thread::yield();
   }
 
  private:
-  // Each has a bell of its own: a round wakes only those that take part in it.
+  // Each has a bell of its own: a region wakes only those that take part in it.
   struct Helper {
     std::condition_variable wake;
     std::atomic<bool> sleeping{false};
@@ -66,7 +65,7 @@ class Team {
         Helper& helper = *helpers_.back();
         helper.thread = std::thread([this, &helper, worker = size() - 1] { help(helper, worker); });
       } catch (const std::exception&) {
-        // The system gives no more: those there are do the work. To ask again in every round would cost too much.
+        // The system gives no more: those there are do the work. To ask again in every region would cost too much.
         if (!helpers_.empty() && !helpers_.back()->thread.joinable()) helpers_.pop_back();
         most_ = size();
         return;
@@ -75,48 +74,43 @@ class Team {
   }
   int size() const { return static_cast<int>(helpers_.size()) + 1; }  // with the caller
 
+  // To take a task is to join a region: until it is done, the region is open and stays as it is. One that comes too late
+  // finds none.
   void help(Helper& self, int worker) {
-    for (long seen = 0;;) {
-      seen = next_round(self, worker, seen);
-      // First join, then look whether the round is still open; the caller closes it, then looks who has joined.
-      ++active_;
-      if (open_ != 0 && worker < workers_) body_(context_, worker);
-      --active_;
+    TaskRanges::Range& own = task_ranges[worker];
+    for (;;) {
+      wait_for_tasks(self, own);
+      const std::int64_t task = own.take();
+      if (task < 0) continue;
+      const TeamBody body = own.body.load(std::memory_order_relaxed);
+      void* context = own.context.load(std::memory_order_relaxed);
+      finished_.fetch_add(body(context, task, worker), std::memory_order_release);
     }
   }
 
-  bool is_new(int worker, long seen) const {
-    const long open = open_;
-    return open != 0 && open != seen && worker < workers_;
-  }
-
-  // Waits for a round that is open to the worker and not `seen`; returns its number.
-  long next_round(Helper& self, int worker, long seen) {
+  void wait_for_tasks(Helper& self, const TaskRanges::Range& own) {
     for (int look = 0; look < kLooks; ++look, pause())
-      if (is_new(worker, seen)) return open_;
+      if (!own.empty()) return;
     std::unique_lock<std::mutex> lock(mutex_);
-    self.sleeping = true;
-    self.wake.wait(lock, [&] { return is_new(worker, seen); });
-    self.sleeping = false;
-    return open_;
+    self.sleeping.store(true, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // it is known to sleep before it looks once more
+    self.wake.wait(lock, [&] { return !own.empty(); });
+    self.sleeping.store(false, std::memory_order_relaxed);
   }
 
-  std::atomic<long> open_{0};  // number of the round that may be joined, or 0
-  std::atomic<int> active_{0}, workers_{0};
-  std::atomic<void (*)(void*, int)> body_{nullptr};
-  std::atomic<void*> context_{nullptr};
-  long round_ = 0;
-  int most_ = std::numeric_limits<int>::max();  // members that the system allows
+  alignas(64) std::atomic<std::int64_t> finished_{0};  // tasks that helpers have done, in all regions
+  alignas(64) std::int64_t helped_ = 0;                // tasks that were left to them
+  int most_ = std::numeric_limits<int>::max();         // members that the system allows
   std::mutex mutex_;
   std::vector<std::unique_ptr<Helper>> helpers_;
 };
 
 }  // namespace
 
-void run_team(int workers, void (*body)(void* context, int worker), void* context) {
+void run_team(int workers, std::int64_t tasks, TeamBody body, void* context) {
   // Never destroyed: helpers sleep until the process ends, and a forked child must not join threads it does not have.
   static Team* team = new Team;
-  team->run(workers, body, context);
+  team->run(workers, tasks, body, context);
 }
 
 const char* team_backend() { return "std::thread"; }

@@ -26,7 +26,6 @@
 namespace cnnfast {
 namespace {
 
-constexpr int kMaxThreads = 1024;
 constexpr int kScratchSlots = 4;
 constexpr std::size_t kAlignment = 64;
 
@@ -136,35 +135,45 @@ float* worker_scratch(int worker, int slot, std::int64_t floats) {
   return s.data[slot];
 }
 
+TaskRanges task_ranges;
+
 void parallel_for(std::int64_t tasks, TaskFunction function, void* context) {
   if (inside_region) {  // nested: this worker alone, but its scratch is in use by the outer task
     throw std::logic_error("parallel_for: a task must not start another parallel region");
   }
+  if (tasks <= 0) return;
   const DelayForks delay;
   const std::lock_guard<std::mutex> lock(region_lock);
-  std::atomic<std::int64_t> next{0};
   std::mutex failure_lock;
   std::exception_ptr failure;
-  auto work = [&](int worker) {
+  const auto work = [&](std::int64_t task, int worker) {
     const FlushDenormals flush;
     inside_region = true;
+    std::int64_t done = 0;
     try {
-      for (std::int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+      for (; task >= 0; task = task_ranges.take(worker)) {
+        ++done;
         function(context, task, worker);
+      }
     } catch (...) {
       const std::lock_guard<std::mutex> guard(failure_lock);
       if (!failure) failure = std::current_exception();
-      next = tasks;
+      while (task_ranges.take(worker) >= 0) ++done;
     }
     inside_region = false;
     finish_streams();
+    return done;
+  };
+  const TeamBody body = [](void* w, std::int64_t task, int worker) {
+    return (*static_cast<decltype(work)*>(w))(task, worker);
   };
   // A forked child computes alone: neither OpenMP's nor our own threads survive a fork.
   const int workers = is_forked_child() ? 1 : static_cast<int>(std::min<std::int64_t>(num_threads(), tasks));
   if (workers <= 1) {
-    work(0);
+    task_ranges.open(1, tasks, body, nullptr);
+    work(task_ranges.take(0), 0);
   } else {
-    run_team(workers, [](void* w, int worker) { (*static_cast<decltype(work)*>(w))(worker); }, &work);
+    run_team(workers, tasks, body, const_cast<void*>(static_cast<const void*>(&work)));
   }
   if (failure) std::rethrow_exception(failure);
 }

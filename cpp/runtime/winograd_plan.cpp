@@ -17,6 +17,7 @@ std::atomic<ConvAlgorithm> chosen_algorithm{ConvAlgorithm::automatic};
 
 constexpr std::int64_t kWinogradTasks = 8;   // at least, where the filters can be cut into so many ranges
 constexpr std::int64_t kWinogradRange = 64;  // filters of a range
+constexpr std::int64_t kWinogradOwnWeights = 64 * 64, kWinogradFewTiles = 4;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
@@ -93,6 +94,13 @@ WinogradSplit split_winograd(const GatherConv& g, std::int64_t tile) {
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, largest));
   s.block_tiles = ceil_div(ceil_div(s.tiles, s.blocks), 12) * 12;  // whole register tiles with every instruction set
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, s.block_tiles));
+  // Weights that fit in each core's cache may be read by all, in blocks of fewer tiles: ranges of filters would write the
+  // transformed input for each other.
+  const std::int64_t wanted = std::min(s.tiles / kWinogradFewTiles, kWinogradTasks);
+  if (s.blocks < wanted && g.channels * g.out_channels <= kWinogradOwnWeights) {
+    s.block_tiles = ceil_div(s.tiles, wanted);
+    s.blocks = ceil_div(s.tiles, s.block_tiles);
+  }
   const std::int64_t ranges = std::min(ceil_div(kWinogradTasks, s.blocks), ceil_div(g.out_channels, kWinogradRange));
   s.range_filters = ceil_div(ceil_div(g.out_channels, ranges), kWinogradRange) * kWinogradRange;
   s.filter_ranges = ceil_div(g.out_channels, s.range_filters);

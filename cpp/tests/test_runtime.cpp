@@ -7,12 +7,14 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "../runtime/team.hpp"
 #include "check.hpp"
 #include "cnnfast/fork.hpp"
 #include "cnnfast/parallel.hpp"
@@ -62,6 +64,32 @@ TEST(runtime, every_task_runs_once_on_a_worker_below_the_number_of_threads) {
       CHECK(in_range, "with ", threads, " threads");
     }
   });
+}
+
+TEST(runtime, regions_in_quick_succession_run_each_task_once) {
+  constexpr int kTasks = 9;
+  std::vector<std::atomic<int>> runs(kTasks);
+  for (int region = 1; region <= 5000; ++region) {
+    with_threads({2 + region % 3}, [&](int) {
+      parallel(1 + region % kTasks, [&](std::int64_t task, int) { ++runs[static_cast<std::size_t>(task)]; });
+    });
+  }
+  for (int task = 0; task < kTasks; ++task) {
+    int expected = 0;
+    for (int region = 1; region <= 5000; ++region) expected += task < 1 + region % kTasks;
+    CHECK(runs[static_cast<std::size_t>(task)] == expected, "task ", task);
+  }
+}
+
+TEST(runtime, a_worker_takes_its_own_range_of_tasks_and_then_what_others_left) {
+  const auto ranges = std::make_unique<TaskRanges>();
+  ranges->open(3, 10, nullptr, nullptr);  // 0 1 2, 3 4 5, 6 7 8 9
+  CHECK((*ranges)[2].take() == 6 && ranges->take(1) == 3 && ranges->take(1) == 4 && ranges->take(1) == 5);
+  for (const std::int64_t task : {7, 8, 9, 0, 1, 2}) CHECK(ranges->take(1) == task);
+  CHECK(ranges->take(0) == -1 && ranges->take(1) == -1 && (*ranges)[2].take() == -1);
+  ranges->open(2, 2, nullptr, nullptr);
+  CHECK((*ranges)[2].take() == -1, "a worker that takes no part");
+  CHECK((*ranges)[1].take() == 1 && ranges->take(1) == 0 && ranges->take(0) == -1);
 }
 
 TEST(runtime, exception_of_a_task_reaches_the_caller_and_the_next_region_works) {

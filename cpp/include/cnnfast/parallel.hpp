@@ -7,8 +7,9 @@ namespace cnnfast {
 
 using TaskFunction = void (*)(void* context, std::int64_t task, int worker);
 
-// Runs function(context, task, worker) for every task in [0, tasks) and returns when all are done. Tasks are handed
-// out in order to whichever worker is free. An exception of a task reaches the caller.
+// Runs function(context, task, worker) for every task in [0, tasks) and returns when all are done. Each
+// worker begins with a range of consecutive tasks; whoever is done with it takes from the others. An exception of a task
+// reaches the caller.
 // A task must not start another region (std::logic_error).
 void parallel_for(std::int64_t tasks, TaskFunction function, void* context);
 

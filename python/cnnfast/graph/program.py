@@ -83,12 +83,14 @@ class Program:
                 calls.append((step, inputs, [number(v) for v in node.outputs], memory.workspaces[i]))
         self._feed_numbers = [number(v) for v in self._feeds]
         self._fetch_numbers = [number(v) for v in self._fetches]
+        self._every_fetch = range(len(self._fetches))
         self._fetch_shapes = [v.spec.known_shape for v in self._fetches]
         position = {id(v): i for i, n in enumerate(n for n in graph.nodes if not op_of(n).alias) for v in n.outputs}
         self._guard = -1 if guard is None else number(guard)
         self._guard_step = -1 if guard is None else _step_of(guard, position)
         self._pause = max(self._constants, 1 + max((_step_of(v, position) for v in pause_at), default=-1))
         self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes)
+        self._end = self._engine.step_count
 
     @property
     def arena_bytes(self) -> int:
@@ -115,24 +117,17 @@ class Program:
         """
         seen = list(map(_changes_of, self._weights))
         begin = self._pause if half == 1 else self._constants if seen == self._seen else 0
-        end = self._pause if half == 0 else self._engine.step_count
-        which = range(len(self._fetches)) if fetch is None else fetch
+        end = self._pause if half == 0 else self._end
+        which = self._every_fetch if fetch is None else fetch
+        numbers = self._fetch_numbers if fetch is None else [self._fetch_numbers[i] for i in fetch]
         try:
-            finished, results = self._engine.run(
-                list(arrays),
-                [self._fetch_numbers[i] for i in which],
-                seed,
-                begin,
-                end,
-                self._guard,
-                self._guard_step,
-            )
+            finished, results = self._engine.run(arrays, numbers, seed, begin, end, self._guard, self._guard_step)
         finally:  # also where it was interrupted: some are updated then
             for v in self._updated:
                 v.changes += 1
         if begin == 0:
             self._seen = seen
-        return finished, [r.reshape(self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
+        return finished, [_shaped(r, self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
 
     def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:
         """Runs once and returns (op, seconds) for each step."""
@@ -142,6 +137,11 @@ class Program:
         finally:
             self._engine.set_profiling(False)
         return self._engine.step_seconds()
+
+
+def _shaped(result: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A fetched value may share its memory with one of another shape."""
+    return result if result.shape == shape else result.reshape(shape)
 
 
 def _step_of(v: Value, position: dict[int, int]) -> int:

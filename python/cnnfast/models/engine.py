@@ -268,14 +268,18 @@ def as_float_value(v: Value) -> Value:
 
 
 def _shapes(arrays: Arrays) -> tuple[Any, ...]:
-    return tuple((a.shape, a.dtype.name) for a in arrays)
+    return tuple([(a.shape, a.dtype) for a in arrays])
 
 
 def _feedable(x: Any, name: str) -> np.ndarray:
     """float32 or uint8, C-contiguous and aligned. TypeError for what holds no real numbers, ValueError for nothing."""
     x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: inputs must be real numbers, got dtype {x.dtype}")
+    dtype = x.dtype
+    if dtype.kind not in "fiub":
+        raise TypeError(f"{name}: inputs must be real numbers, got dtype {dtype}")
     if x.size == 0:
         raise ValueError(f"{name}: an input is empty: shape {x.shape}")
+    flags = x.flags
+    if (dtype == np.float32 or dtype == np.uint8) and flags.c_contiguous and flags.aligned:
+        return x  # what `require` would say too, in microseconds
     return np.require(x, np.uint8 if x.dtype == np.uint8 else np.float32, ["C", "A"])

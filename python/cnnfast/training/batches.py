@@ -60,6 +60,8 @@ def list_of_arrays(op: str, what: str, value: Any, names: Sequence[str]) -> list
         TypeError: a part is no array of numbers.
         ValueError: names are missing or unknown, or the number of arrays is wrong.
     """
+    if isinstance(value, np.ndarray) and len(names) == 1:
+        return [_array(op, what, value)]
     if isinstance(value, Mapping):
         value = _by_name(op, what, value, names)
     several = isinstance(value, (list, tuple)) and (len(names) > 1 or _holds_arrays(value))
