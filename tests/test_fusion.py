@@ -384,3 +384,95 @@ def test_what_is_more_than_a_pointwise_and_a_depthwise_convolution_stays_two_ops
 
     names, _ = _compile(build, [x, z], training=False)
     assert "depthwise_conv2d" in names and "conv2d" in names
+
+
+# N, H, W, C, K, kernel, strides, padding, groups: whole and cut tiles and vectors, rows and columns that no window
+# takes in, bands of several tasks, a kernel of one pixel.
+POOLED_SHAPES = [
+    (2, 11, 11, 3, 32, 3, 1, "valid", 1),
+    (3, 14, 9, 20, 40, 3, 1, "same", 1),
+    (1, 40, 38, 16, 70, 3, 1, "valid", 1),
+    (2, 33, 35, 1, 20, 5, 2, "same", 1),
+    (2, 6, 7, 8, 24, 1, 1, "valid", 1),
+    (2, 12, 10, 32, 36, 3, 1, "same", 2),
+    (5, 2, 3, 4, 5, 3, 1, "same", 1),
+]
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4", "winograd6"])
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("shape", POOLED_SHAPES)
+def test_a_max_pooling_of_2x2_is_part_of_the_convolution_and_gives_the_same_bits(isa, shape, activation, algorithm):
+    N, H, W, C, K, kernel, strides, padding, groups = shape
+    x, w, b = _random(N, H, W, C), Variable(_random(kernel, kernel, C // groups, K)), Variable(_random(K, seed=1))
+
+    def build(v, pool=lambda y: ops.max_pool2d_argmax(y, 2)):
+        y = ops.conv2d(v, w, b, strides=strides, padding=padding, groups=groups)
+        return list(pool(y if activation is None else ops.relu(y)))
+
+    cnnfast.config.set_conv2d_algorithm(algorithm)
+    try:
+        names, (y, argmax) = _compile(build, [x], training=True)
+        assert names == ["conv2d"]
+        _, (alone,) = _compile(lambda v: build(v)[:1], [x], training=False)
+        _, (full,) = _compile(lambda v: build(v, lambda y: [y]), [x], training=True)
+    finally:
+        cnnfast.config.set_conv2d_algorithm("auto")
+    expected, positions = ops.max_pool2d_argmax(full, 2)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(alone, expected)
+    assert argmax.dtype == positions.dtype
+    np.testing.assert_array_equal(argmax, positions)
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4"])
+def test_a_pooled_convolution_has_the_same_bits_for_any_number_of_threads(same_bits, algorithm):
+    x, w = _random(3, 30, 30, 16), Variable(_random(3, 3, 16, 40))
+    cnnfast.config.set_conv2d_algorithm(algorithm)
+    try:
+        same_bits(lambda: _compile(lambda v: list(ops.max_pool2d_argmax(ops.conv2d(v, w), 2)), [x], training=True)[1])
+    finally:
+        cnnfast.config.set_conv2d_algorithm("auto")
+
+
+def test_not_a_number_comes_through_a_pooled_convolution(isa):
+    x, w = _random(1, 8, 8, 1), Variable(np.ones((1, 1, 1, 20)))
+    x[0, 2, 3] = np.nan
+    _, (y,) = _compile(lambda v: [ops.max_pool2d(ops.relu(ops.conv2d(v, w)), 2)], [x], training=False)
+    assert np.isnan(y[0, 1, 1]).all() and np.isnan(y).sum() == 20
+
+
+@pytest.mark.parametrize("options", [{"pool_size": 3, "strides": 2}, {"pool_size": 2, "padding": "same"}])
+def test_other_poolings_are_not_part_of_the_convolution(options):
+    x, w = _random(2, 7, 7, 3), Variable(_random(3, 3, 3, 4))
+    names, _ = _compile(lambda v: [ops.max_pool2d(ops.conv2d(v, w), **options)], [x], training=True)
+    assert "max_pool2d" in names
+
+
+def test_a_convolution_that_is_read_elsewhere_is_not_pooled():
+    x, w = _random(2, 8, 8, 3), Variable(_random(3, 3, 3, 4))
+
+    def build(v):
+        y = ops.conv2d(v, w)
+        return [ops.max_pool2d(y, 2), y]
+
+    names, (pooled, y) = _compile(build, [x], training=False)
+    assert "max_pool2d" in names
+    np.testing.assert_array_equal(pooled, ops.max_pool2d(y, 2))
+
+
+def test_gradients_through_a_pooled_convolution_are_those_of_the_two_ops():
+    x, w, b = _random(2, 11, 12, 8), Variable(_random(3, 3, 8, 20)), Variable(_random(20, seed=1))
+    dy = _random(2, 4, 5, 20, seed=2)
+
+    def build(v, g):
+        y = ops.max_pool2d(ops.relu(ops.conv2d(v, w, b)), 2)
+        return differentiate(v.graph, [(y, g)], [v, v.graph.variable(w), v.graph.variable(b)])
+
+    names, found = _compile(build, [x, dy], training=True)
+    assert "max_pool2d" not in names and "relu_backward_bias" in names
+    y = ops.relu(ops.conv2d(x, w.numpy(), b.numpy()))
+    _, argmax = ops.max_pool2d_argmax(y, 2)
+    back = ops.max_pool2d_backward(dy, argmax, y.shape[1:3], 2) * (y > 0)
+    for got, wanted in zip(found, ops.conv2d_backward(back, x, w.numpy()), strict=True):
+        _close(got, wanted)

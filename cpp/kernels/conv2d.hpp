@@ -4,6 +4,8 @@
 #include <type_traits>
 
 #include "cnnfast/kernels/conv2d.hpp"
+#include "lanes.hpp"
+#include "largest.hpp"
 #include "parallel.hpp"
 #include "stream.hpp"
 #include "tile.hpp"
@@ -42,8 +44,8 @@ static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
 }
 
 // Whether the output is stored past the caches.
-static inline bool conv2d_streams(const GatherConv& conv, const float* y) {
-  const std::int64_t floats = conv.N * conv.out_h * conv.out_w * conv.out_c;
+static inline bool conv2d_streams(const GatherConv& conv, const Ending& ending, const float* y) {
+  const std::int64_t floats = conv.N * conv.out_h * conv.out_w * conv.out_c / (ending.pool ? 4 : 1);
   return conv.out_channel_first % 16 == 0 && streams(y, floats, conv.out_c);
 }
 
@@ -138,8 +140,45 @@ struct ConvForwardTile {
   }
 };
 
+// Where in y or argmax the output pixel that has the largest of sums (i, j) to (i + 1, j + 1) begins.
+static inline std::int64_t conv2d_pooled_at(const GatherConv& conv, std::int64_t n, std::int64_t i, std::int64_t j) {
+  return ((n * (conv.out_h / 2) + i / 2) * (conv.out_w / 2) + j / 2) * conv.out_c + conv.out_channel_first;
+}
+
+// Stores the largest of 2x2 vectors sum(i, j).
+template <class Full, class Sum>
+static inline void conv2d_store_largest(Full full, std::int64_t lanes, const Ending& ending, bool stream,
+                                        std::int64_t at, float* y, const Sum& sum) {
+  const auto store = [&](auto positions) {
+    Largest<decltype(positions)::value> largest;
+    for (int i = 0; i < 2; ++i)
+      for (int j = 0; j < 2; ++j) largest.meet(sum(i, j), i * 2 + j);
+    full && stream ? vstream(y + at, largest.value) : store_lanes(full, y + at, largest.value, lanes);
+    if (positions) store_positions(ending.argmax + at, largest.where, lanes);
+  };
+  ending.argmax ? store(std::true_type{}) : store(std::false_type{});
+}
+
+// The same of a band of sums, channels [k0, k0 + channels), as one task keeps them.
+static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending, const float* sums,
+                                    std::int64_t pitch, std::int64_t n0, std::int64_t images, std::int64_t i0,
+                                    std::int64_t band, std::int64_t k0, std::int64_t channels, float* y) {
+  const bool stream = conv2d_streams(conv, ending, y);
+  for (std::int64_t n = 0; n < images; ++n)
+    for (std::int64_t i = 0; i < band; i += 2)
+      for (std::int64_t j = 0; j < conv.grid_w; j += 2) {
+        const float* corner = sums + ((n * band + i) * conv.grid_w + j) * pitch;
+        const std::int64_t at = conv2d_pooled_at(conv, n0 + n, i0 + i, j) + k0;
+        for_each_lanes(channels, [&](auto full, std::int64_t k, std::int64_t lanes) {
+          conv2d_store_largest(full, lanes, ending, stream, at + k, y, [&](int r, int s) {
+            return load_lanes(full, corner + (r * conv.grid_w + s) * pitch + k, lanes);
+          });
+        });
+      }
+}
+
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
-  const bool stream = conv2d_streams(conv, y);
+  const bool stream = !ending.pool && conv2d_streams(conv, ending, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
   const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
   // Ranges of channels outermost: their weights are used by all blocks while they are in the cache.
@@ -155,13 +194,15 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
 
     const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
+    const std::int64_t own_pitch = round_up(end_channel - first_channel, Vec::width);
+    float* own = ending.pool ? worker_scratch(worker, 2, pixels * own_pitch) : nullptr;
     std::int64_t m = 0;
     for (std::int64_t n = 0; n < images; ++n)
       for (std::int64_t i = 0; i < band; ++i)
         for (std::int64_t j = 0; j < conv.grid_w; ++j, ++m) {
           xs[m] = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch +
                   j * conv.col_step * conv.block_c;
-          ys[m] = conv.out_channel_first +
+          ys[m] = own ? m * own_pitch - first_channel : conv.out_channel_first +
                   (((n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step) * conv.out_w +
                    conv.out_col_first + j * conv.out_col_step) *
                       conv.out_c;
@@ -178,7 +219,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                                      conv.passes[p],
                                      xs + m,
                                      yt,
-                                     y,
+                                     own ? own : y,
                                      packed + k0 * conv.depth,
                                      {ending.b ? ending.b + k0 : nullptr, ending.residual, ending.epilogue},
                                      p == 0,
@@ -189,6 +230,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
         }
       }
     }
+    if (own)
+      conv2d_pool_band(conv, ending, own, own_pitch, n0, images, i0, band, first_channel, end_channel - first_channel, y);
   });
 }
 

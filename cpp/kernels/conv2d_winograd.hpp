@@ -208,7 +208,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
                                              std::int64_t tiles, std::int64_t k0, std::int64_t filters, const float* m,
                                              const Ending& ending, float* y) {
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), point = winograd_apart(split.block_tiles * m_pitch);
-  const bool stream = conv2d_streams(conv, y);
+  const bool stream = conv2d_streams(conv, ending, y);
   for (std::int64_t t = 0; t < tiles; ++t, m += m_pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t rows = min_of(W::tile, conv.grid_h - tile.i);
@@ -217,6 +217,20 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
     const std::int64_t corner = pixel * conv.out_c + conv.out_channel_first + k0;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
       const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
+      if (ending.pool) {
+        Vec sums[W::tile * W::tile];
+        winograd_2d<W::patch, W::tile>(
+            W::output, [&](int i, int j) { return vload(m + (i * W::patch + j) * point + k); },
+            [&](int i, int j, Vec sum) { sums[i * W::tile + j] = apply_epilogue(sum + bias, ending.epilogue); });
+        for (std::int64_t i = 0; i < rows; i += 2)
+          for (std::int64_t j = 0; j < cols; j += 2) {
+            const std::int64_t at = conv2d_pooled_at(conv, tile.n, tile.i + i, tile.j + j) + k0 + k;
+            const Vec* first = sums + i * W::tile + j;
+            conv2d_store_largest(full, lanes, ending, stream, at, y,
+                                 [&](int r, int s) { return first[r * W::tile + s]; });
+          }
+        return;
+      }
       winograd_2d<W::patch, W::tile>(
           W::output, [&](int i, int j) { return vload(m + (i * W::patch + j) * point + k); },
           [&](int i, int j, Vec sum) {

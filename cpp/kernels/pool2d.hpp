@@ -1,10 +1,9 @@
 // Pooling (see cnnfast/kernels/pool2d.hpp). Vectors run along C. The backward kernels gather: each element of dx sums
 // what its windows send back, so it is written once, by one task, in a fixed order, whether windows overlap or not.
 #pragma once
-#include <cmath>
-
 #include "cnnfast/kernels/pool2d.hpp"
 #include "lanes.hpp"
+#include "largest.hpp"
 #include "parallel.hpp"
 #include "stream.hpp"
 #include "tile.hpp"
@@ -35,13 +34,6 @@ static inline PoolSpan pool_windows_over(std::int64_t in, std::int64_t stride, s
   return {at < window ? 0 : (at - window) / stride + 1, min_of(at / stride + 1, out_size)};
 }
 
-// Window positions are compared in float lanes (exact below 2^24) and kept as integers in memory. A row at a time is
-// converted, so that the loop is the compiler's to vectorise, whatever the number of channels.
-template <class From, class To>
-static inline void convert_positions(std::int64_t n, const From* from, To* to) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(static_cast<std::int32_t>(from[i]));
-}
-
 // Calls f(n, row, worker) for all rows of N grids; a row reads and writes about `floats` floats (an estimate, which may
 // be larger than any integer: a stride or window may reach far beyond the image).
 template <class F>
@@ -65,23 +57,18 @@ struct MaxPoolPixel {
 
   template <class Full>
   void operator()(Full full, std::int64_t c, std::int64_t lanes) const {
-    Vec best = vset(-INFINITY), where = vset(static_cast<float>(first_position));
+    Largest<POSITIONS> largest;
+    largest.where = vset(static_cast<float>(first_position));
 #pragma GCC unroll 3
     for (std::int64_t r = 0; r < (WINDOW ? WINDOW : rows); ++r) {
 #pragma GCC unroll 3
       for (std::int64_t s = 0; s < (WINDOW ? WINDOW : cols); ++s) {
         const Vec a = load_lanes(full, x + r * row_pitch + s * col_pitch + c, lanes);
-        if (POSITIONS) {
-          const std::int64_t position = WINDOW ? r * WINDOW + s : first_position + r * window_cols + s;
-          where = vselect_gt(a, best, vset(static_cast<float>(position)), where);
-        }
-        // Equal, or one is NaN: their mean is the value, or NaN.
-        const Vec mean = vfma(vset(0.5f), a, vset(0.5f) * best);
-        best = vselect_gt(a, best, a, vselect_gt(best, a, best, mean));
+        largest.meet(a, WINDOW ? r * WINDOW + s : first_position + r * window_cols + s);
       }
     }
-    store_lanes(full, y + c, best, lanes);
-    if (POSITIONS) store_lanes(full, positions + c, where, lanes);
+    store_lanes(full, y + c, largest.value, lanes);
+    if (POSITIONS) store_lanes(full, positions + c, largest.where, lanes);
   }
 };
 

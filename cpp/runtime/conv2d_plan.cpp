@@ -31,7 +31,7 @@ std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, un
 
 // Decides what one task computes: rows of pixels, or whole images where those are small, and a range of channels where
 // there would otherwise be too few tasks.
-void cut_tasks(GatherConv& g) {
+void cut_tasks(GatherConv& g, std::int64_t row_unit) {
   const std::int64_t pixel_floats = std::min(g.out_channels, kTaskChannels);
   const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * pixel_floats;
   const std::int64_t fit = std::max<std::int64_t>(1, kTaskFloats / std::max<std::int64_t>(1, row_floats));
@@ -39,7 +39,8 @@ void cut_tasks(GatherConv& g) {
   const std::int64_t rows_wanted = std::max<std::int64_t>(1, std::min(fit, spread));
   if (rows_wanted < g.grid_h) {
     g.rows_per_task = ceil_div(g.grid_h, ceil_div(g.grid_h, rows_wanted));  // bands of nearly equal height
-    if (g.grid_w == 1) g.rows_per_task = std::min(round_up(g.rows_per_task, kTileRowsUnit), g.grid_h);
+    if (g.grid_w == 1) row_unit = kTileRowsUnit;
+    g.rows_per_task = std::min(round_up(g.rows_per_task, row_unit), g.grid_h);
     g.images_per_task = 1;
   } else {
     g.rows_per_task = g.grid_h;
@@ -51,7 +52,7 @@ void cut_tasks(GatherConv& g) {
 }
 
 // Fills what follows from the taps and the pixel grid.
-void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
+void finish(GatherPlan& plan, const std::vector<Tap>& taps, std::int64_t row_unit = 1) {
   GatherConv& g = plan.conv;
   g.n_taps = static_cast<std::int64_t>(taps.size());
   g.depth = g.n_taps * g.channels;
@@ -100,7 +101,7 @@ void finish(GatherPlan& plan, const std::vector<Tap>& taps) {
   }
   if (plan.passes.empty()) plan.passes.push_back({0, 0});  // no taps: the output is the bias alone
 
-  cut_tasks(g);
+  cut_tasks(g, row_unit);
   g.taps = plan.taps.data();
   g.runs = plan.runs.data();
   g.passes = plan.passes.data();
@@ -129,7 +130,7 @@ GatherPlans plan_pointwise(const std::vector<std::int64_t>& x, const std::vector
   return plan_conv2d_forward(s);
 }
 
-GatherPlans plan_conv2d_windows(const Conv2dShape& s) {
+GatherPlans plan_conv2d_windows(const Conv2dShape& s, std::int64_t row_unit) {
   GatherPlans plans;
   const std::int64_t C = s.C / s.groups, K = s.K / s.groups;
   for (std::int64_t group = 0; group < s.groups; ++group) {
@@ -146,7 +147,7 @@ GatherPlans plan_conv2d_windows(const Conv2dShape& s) {
       for (std::int64_t q = 0; q < s.S; ++q)
         taps.push_back({r * s.dilation_h - s.pad_top, q * s.dilation_w - s.pad_left,
                         (r * s.S + q) * C * s.K + group * K});
-    finish(plan, taps);
+    finish(plan, taps, row_unit);
     plans.push_back(std::move(plan));
   }
   return plans;

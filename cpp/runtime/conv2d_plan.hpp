@@ -24,9 +24,10 @@ class GatherPlan {
 
 using GatherPlans = std::vector<GatherPlan>;
 
-// One gather a group. The forward one may see pixels of several rows as one row; `windows` keeps the rows.
+// One gather a group. The forward one may see pixels of several rows as one row; `windows` keeps the rows, and gives
+// a task a multiple of row_unit of them.
 GatherPlans plan_conv2d_forward(const Conv2dShape& shape);
-GatherPlans plan_conv2d_windows(const Conv2dShape& shape);
+GatherPlans plan_conv2d_windows(const Conv2dShape& shape, std::int64_t row_unit = 1);
 // A 1x1 convolution with stride 1, or a dense layer: x (..., C), w (..., C, K).
 GatherPlans plan_pointwise(const std::vector<std::int64_t>& x, const std::vector<std::int64_t>& w);
 // One gather a group and residue of the stride; together they write every pixel of dx.

@@ -40,8 +40,10 @@ void count_tiles(const GatherConv& g, std::int64_t tile, Split& s) {
 }
 
 // What transforms cost in multiplications of the register tile, fitted to measurements on Zen 4: of a point of a patch and
-// a channel, by the tile's size, and of a point of a pair of channels' weights, which come from memory.
-constexpr double kPatchTransform4 = 8.0, kPatchTransform6 = 11.0, kWeightTransform = 14.0;
+// a channel, by the tile's size, and of a point of a pair of channels' weights, which come from memory or, where all of them
+// fit there, from the second-level cache.
+constexpr double kPatchTransform4 = 8.0, kPatchTransform6 = 11.0, kWeightTransform = 14.0, kFewWeightsTransform = 4.0;
+constexpr double kFewWeights = 256.0 * 1024.0;
 // The sums of a weight gradient are kept for each point: those of 64 points leave the cache.
 constexpr double kWeightGradient6 = 1.12;
 constexpr std::int64_t kWinogradChannels = 16;  // fewer leave most lanes of a vector or most of the time to transforms
@@ -51,7 +53,8 @@ double winograd_cost(const GatherConv& g, std::int64_t tile) {
   const auto tiles = static_cast<double>(g.N * ceil_div(g.grid_h, tile) * ceil_div(g.grid_w, tile));
   const auto C = static_cast<double>(g.channels), K = static_cast<double>(g.out_channels);
   const double patch = tile == 6 ? kPatchTransform6 : kPatchTransform4;
-  return points * (tiles * C * K + patch * tiles * (C + K) + kWeightTransform * C * K);
+  const double weight = points * C * K <= kFewWeights ? kFewWeightsTransform : kWeightTransform;
+  return points * (tiles * C * K + patch * tiles * (C + K) + weight * C * K);
 }
 
 double direct_cost(const GatherConv& g) {

@@ -40,6 +40,7 @@ static inline Vec vfma(Vec a, Vec b, Vec c) { return {vfmaq_f32(c.v, a.v, b.v)};
 // The second operand where either is NaN: vmax(x, zero) turns NaN into 0, vmax(zero, x) keeps it. A comparison and a
 // choice, because NEON's own maximum is NaN in both cases.
 static inline Vec vmax(Vec a, Vec b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
+static inline Vec vmax_nan(Vec a, Vec b) { return {vmaxq_f32(a.v, b.v)}; }  // NaN where either is
 static inline Vec vmin(Vec a, Vec b) { return {vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v)}; }
 static inline Vec vsqrt(Vec a) { return {vsqrtq_f32(a.v)}; }
 static inline Vec vabs(Vec a) { return {vabsq_f32(a.v)}; }

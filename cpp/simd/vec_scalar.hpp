@@ -51,6 +51,10 @@ static inline Vec vfma(Vec a, Vec b, Vec c) {
 static inline Vec vmax(Vec a, Vec b) {
   return vmap([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
 }
+// NaN where either is.
+static inline Vec vmax_nan(Vec a, Vec b) {
+  return vmap([&](int i) { return a.v[i] > b.v[i] || a.v[i] != a.v[i] ? a.v[i] : b.v[i]; });
+}
 static inline Vec vmin(Vec a, Vec b) {
   return vmap([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
 }

@@ -94,11 +94,17 @@ class Gathers {
   std::int64_t packed_floats_ = 0, workspace_floats_ = 0;
 };
 
+// Whether the largest of each 2x2 pixels of the result is wanted instead of the result.
+bool pools(const Attributes& a) { return a.integer("pool", 0) != 0; }
+
 // The gathers of an op whose first input has shape x and whose weights have shape w.
 using Planner = GatherPlans (*)(const Dims& x, const Dims& w, const Attributes& a);
 
 GatherPlans plan_forward(const Dims& x, const Dims& w, const Attributes& a) {
-  return plan_conv2d_forward(conv2d_shape(x, w, a));
+  Conv2dShape s = conv2d_shape(x, w, a);
+  if (!pools(a)) return plan_conv2d_forward(s);
+  s.P -= s.P % 2, s.Q -= s.Q % 2;  // what no window of the pooling takes in is not computed
+  return plan_conv2d_windows(s, 2);
 }
 GatherPlans plan_backward_input(const Dims& dy, const Dims& w, const Attributes& a) {
   const Dims& size = a.list("size");
@@ -125,7 +131,8 @@ Step pack_weights(const OpSpec& spec) {
   return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }};
 }
 
-// x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed.
+// x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed; with "pool",
+// x, w, b or missing -> the largest of each 2x2 pixels of y, and which it was if that is wanted.
 Step gather_step(const OpSpec& spec, Planner plan) {
   const bool packed = spec.attributes.has("kernel_shape");
   const Dims& w = packed ? spec.attributes.list("kernel_shape") : spec.in.at(1).shape;
@@ -136,14 +143,16 @@ Step gather_step(const OpSpec& spec, Planner plan) {
   const std::int64_t own_floats = packed ? 0 : gathers->packed_floats();
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"", (own_floats + gathers->workspace_floats()) * 4,
-          [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
+          [=, biased = spec.has_in(2), summed = spec.has_in(3), pool = pools(spec.attributes),
+           positions = spec.out.size() > 1](const StepArgs& a) {
             const float* weights = a.input(1);
             if (!packed) {
               gathers->pack(a.input(1), a.scratch());
               weights = a.scratch();
             }
-            gathers->run(a.input(0), weights, {biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue},
-                         a.output(0), a.scratch() + own_floats);
+            const Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue, pool,
+                                positions ? a.output<std::uint8_t>(1) : nullptr};
+            gathers->run(a.input(0), weights, ending, a.output(0), a.scratch() + own_floats);
           },
           gathers->packed_floats()};
 }

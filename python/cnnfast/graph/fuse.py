@@ -20,6 +20,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     fuse_pointwise_depthwise(graph, keep)
     _fuse_activation_and_norm_gradients(graph, keep)
     _mask_before_pooling_gradients(graph, keep)
+    _fuse_poolings(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
 
 
@@ -165,6 +166,29 @@ def _mask_before_pooling_gradients(graph: Graph, keep: Sequence[Value]) -> None:
         for reader in graph.nodes:
             if reader.op.name == "bias_backward" and reader.inputs[0] is dz:
                 reader.inputs[0] = masked
+
+
+def _fuse_poolings(graph: Graph, keep: Sequence[Value]) -> None:
+    """A max-pooling of 2x2 pixels right after a convolution, if nobody else reads what that makes, is part of it.
+
+    The convolution's result, four times as large as the pooling's, then never reaches the memory.
+    """
+    uses = graph.uses(keep)
+    dropped: set[int] = set()
+    for node in graph.nodes:
+        if node.op.name != "max_pool2d":
+            continue
+        x, a = given(node, 0), node.attributes
+        maker = x.node
+        if maker is None or maker.op.name != "conv2d" or len(maker.inputs) > 3 or uses[id(x)] != 1:
+            continue
+        if list(a["pool_size"]) == list(a["strides"]) == [2, 2] and not any(a["padding"]):
+            maker.attributes = {**maker.attributes, "pool": 1}
+            maker.outputs = node.outputs
+            for output in maker.outputs:
+                output.node = maker
+            dropped.add(id(node))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
 
 
 def _fuse_activation_and_bias_gradients(graph: Graph, keep: Sequence[Value]) -> None:
