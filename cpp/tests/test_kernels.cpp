@@ -220,6 +220,31 @@ TEST(kernels, winograd_stays_in_its_buffers_and_is_within_2e_5_of_the_scale) {
   }
   set_conv2d_algorithm("auto");
 }
+TEST(kernels, pooled_convolutions_stay_in_their_buffers_and_give_the_bits_of_a_pooling_of_their_own) {
+  for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
+    set_conv2d_algorithm(algorithm);
+    for (const Case& c : conv_cases()) {
+      const Shape& y = c.out[0].shape;
+      if (c.op != "conv2d" || c.in.size() > 3 || y[1] < 2 || y[2] < 2) continue;
+      const Tensors in = random_inputs(c);
+      OpSpec fused = spec_of(c), pool;
+      pool.op = "max_pool2d";
+      pool.in = {c.out[0]}, pool.in_present = {true};
+      const Shape half{y[0], y[1] / 2, y[2] / 2, y[3]};
+      pool.out = {{Dtype::float32, half}, {Dtype::uint8, half}};
+      pool.attributes.set("pool_size", Shape{2, 2});
+      pool.attributes.set("strides", Shape{2, 2});
+      pool.attributes.set("padding", Shape{0, 0, 0, 0});
+      fused.out = pool.out;
+      fused.attributes.set("pool", std::int64_t{1});
+      on_every_isa([&](Place place) {
+        const Tensors expected = run(pool, {run(spec_of(c), in, place)[0]}, place), actual = run(fused, in, place);
+        CHECK(actual[0] == expected[0] && actual[1] == expected[1], "for ", describe(c), " by ", algorithm);
+      });
+    }
+  }
+  set_conv2d_algorithm("auto");
+}
 TEST(kernels, packed_weights_give_the_bits_of_the_op_that_packs_them_itself) {
   for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
     set_conv2d_algorithm(algorithm);
