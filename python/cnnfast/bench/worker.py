@@ -32,8 +32,8 @@ from cnnfast.bench.spec import Workload
 #: Steps before anything is timed: compilers run in the first, caches and arenas fill in the second.
 WARM_UP_STEPS = 2
 
-#: Before a round: threads of the peer before may spin on for milliseconds, waiting for work that does not come, and take
-#: a core from whoever is next.
+#: Before a round: threads of the peer before may spin on for milliseconds, waiting for work that does not come, on a
+#: core that is needed now.
 SETTLING_SECONDS = 0.02
 
 
