@@ -103,16 +103,15 @@ struct ConvForwardTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
-                         : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
-                                    : vzero();
-    if (first && ending.residual) {
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v)
-          tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
-    }
+    for_tile<MR, NV>([&](int i, int v) {
+      tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
+                       : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
+                                  : vzero();
+    });
+    if (first && ending.residual)
+      for_tile<MR, NV>([&](int i, int v) {
+        tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
+      });
     for (std::int64_t r = pass.begin; r < pass.end; ++r) {
       const ConvRun& run = conv.runs[r];
       const float* a[MR];
@@ -120,17 +119,14 @@ struct ConvForwardTile {
       // The panel is padded to full vectors: whole loads, whatever `cols`.
       tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
     }
-    if (last) {
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], ending.epilogue);
-    }
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) {
-        if (!PARTIAL && stream)
-          vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
-        else
-          store_cols<NV, PARTIAL>(y + at[i], v, tile.acc[i][v], cols);
-      }
+    if (last)
+      for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = apply_epilogue(tile.acc[i][v], ending.epilogue); });
+    for_tile<MR, NV>([&](int i, int v) {
+      if (!PARTIAL && stream)
+        vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
+      else
+        store_cols<NV, PARTIAL>(y + at[i], v, tile.acc[i][v], cols);
+    });
   }
 };
 
@@ -151,17 +147,16 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
 
     const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
+    // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel.
+    const std::int64_t grid_w = conv.grid_w, x_step = conv.col_step * conv.block_c, y_step = conv.out_col_step * conv.out_c;
     std::int64_t m = 0;
     for (std::int64_t n = 0; n < images; ++n)
-      for (std::int64_t i = 0; i < band; ++i)
-        for (std::int64_t j = 0; j < conv.grid_w; ++j, ++m) {
-          xs[m] = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch +
-                  j * conv.col_step * conv.block_c;
-          ys[m] = conv.out_channel_first +
-                  (((n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step) * conv.out_w +
-                   conv.out_col_first + j * conv.out_col_step) *
-                      conv.out_c;
-        }
+      for (std::int64_t i = 0; i < band; ++i) {
+        const float* from = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch;
+        const std::int64_t row = (n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step;
+        std::int64_t to = conv.out_channel_first + (row * conv.out_w + conv.out_col_first) * conv.out_c;
+        for (std::int64_t j = 0; j < grid_w; ++j, ++m, from += x_step, to += y_step) xs[m] = from, ys[m] = to;
+      }
 
     std::int64_t yt[kTileRows];
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
@@ -232,9 +227,9 @@ struct ConvWeightTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
+    for_tile<MR, NV>([&](int i, int v) {
+      tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
+    });
     if constexpr (PACKED) {
       tile_multiply_packed(tile, x, dy, rows * conv.grid_w);
     } else {
@@ -245,8 +240,7 @@ struct ConvWeightTile {
                                      cols, conv.grid_w);
       }
     }
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols);
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols); });
   }
 };
 

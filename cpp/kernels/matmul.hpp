@@ -26,16 +26,14 @@ struct MatmulTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = !first ? load_cols<NV, PARTIAL>(y + i * y_pitch, v, cols)
-                         : bias ? load_cols<NV, PARTIAL>(bias, v, cols)
-                                : vzero();
+    for_tile<MR, NV>([&](int i, int v) {
+      tile.acc[i][v] = !first ? load_cols<NV, PARTIAL>(y + i * y_pitch, v, cols)
+                       : bias ? load_cols<NV, PARTIAL>(bias, v, cols)
+                              : vzero();
+    });
     tile_multiply<MR, NV, false>(tile, a, a_step, b, kTileCols, cols, depth);
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v)
-        store_cols<NV, PARTIAL>(y + i * y_pitch, v, last ? apply_epilogue(tile.acc[i][v], epilogue) : tile.acc[i][v],
-                                cols);
+    if (last) for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = apply_epilogue(tile.acc[i][v], epilogue); });
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(y + i * y_pitch, v, tile.acc[i][v], cols); });
   }
 };
 

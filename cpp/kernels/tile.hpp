@@ -23,6 +23,15 @@ struct Tile {
   Vec acc[MR][NV];
 };
 
+// Calls f(i, v) for each vector of a tile, unrolled, so that the accumulators stay in registers.
+template <int MR, int NV, class F>
+[[gnu::always_inline]] static inline void for_tile(const F& f) {
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) f(i, v);
+}
+
 // `cols` is the number of valid columns of the tile; PARTIAL tells that cols < NV * width.
 template <int NV, bool PARTIAL>
 static inline Vec load_cols(const float* p, int v, std::int64_t cols) {
