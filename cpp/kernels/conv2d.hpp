@@ -148,7 +148,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
     // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel.
-    const std::int64_t grid_w = conv.grid_w, x_step = conv.col_step * conv.block_c, y_step = conv.out_col_step * conv.out_c;
+    const std::int64_t grid_w = conv.grid_w;
+    const std::int64_t x_step = conv.col_step * conv.block_c, y_step = conv.out_col_step * conv.out_c;
     std::int64_t m = 0;
     for (std::int64_t n = 0; n < images; ++n)
       for (std::int64_t i = 0; i < band; ++i) {

@@ -65,8 +65,7 @@ struct DepthwiseTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero();
+    for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero(); });
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t s = 0; s < cols; ++s) {
         const float* a = x + r * x_row_step + s * x_col_step;
@@ -81,14 +80,13 @@ struct DepthwiseTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a + i * x_step, v, channels), wv[v], tile.acc[i][v]);
       }
     }
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) {
-        const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
-        if (!PARTIAL && stream)
-          vstream(y + i * y_step + v * Vec::width, a);
-        else
-          store_cols<NV, PARTIAL>(y + i * y_step, v, a, channels);
-      }
+    for_tile<MR, NV>([&](int i, int v) {
+      const Vec a = apply_epilogue(tile.acc[i][v], epilogue);
+      if (!PARTIAL && stream)
+        vstream(y + i * y_step + v * Vec::width, a);
+      else
+        store_cols<NV, PARTIAL>(y + i * y_step, v, a, channels);
+    });
   }
 };
 
@@ -217,8 +215,7 @@ struct DepthwiseWeightTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a[i] + at, v, channels), gv[v], tile.acc[i][v]);
       }
     }
-    for (int i = 0; i < MR; ++i)
-      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels);
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels); });
   }
 };
 
