@@ -11,6 +11,8 @@
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
+static constexpr std::int64_t kConvOwnWeights = 128 * 1024;
+
 static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
   return ceil_div(conv.out_channels, kTileCols) * conv.depth * kTileCols;
 }
@@ -134,9 +136,13 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   const bool stream = conv2d_streams(conv, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
   const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
-  // Ranges of channels outermost: their weights are used by all blocks while they are in the cache.
-  parallel(blocks * ceil_div(conv.out_channels, conv.channels_per_task), [&](std::int64_t task, int worker) {
-    const std::int64_t block_index = task % blocks, first_channel = task / blocks * conv.channels_per_task;
+  const std::int64_t ranges = ceil_div(conv.out_channels, conv.channels_per_task);
+  // Where the weights stay in each core's cache, a worker has pixels with all their channels, as the kernels before and
+  // behind give them to it; else ranges of channels, whose weights are used by all blocks while they are in the cache.
+  const bool by_pixels = conv.depth * conv.out_channels <= kConvOwnWeights;
+  parallel(blocks * ranges, [&](std::int64_t task, int worker) {
+    const std::int64_t block_index = by_pixels ? task / ranges : task % blocks;
+    const std::int64_t first_channel = (by_pixels ? task % ranges : task / blocks) * conv.channels_per_task;
     const std::int64_t end_channel = min_of(first_channel + conv.channels_per_task, conv.out_channels);
     const std::int64_t n0 = block_index / bands * conv.images_per_task, i0 = block_index % bands * conv.rows_per_task;
     const std::int64_t images = min_of(conv.images_per_task, conv.N - n0);
