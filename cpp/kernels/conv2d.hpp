@@ -13,6 +13,8 @@
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
+static constexpr std::int64_t kConvOwnWeights = 128 * 1024;
+
 static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
   return ceil_div(conv.out_channels, kTileCols) * conv.depth * kTileCols;
 }
@@ -105,20 +107,15 @@ struct ConvForwardTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
-                         : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
-                                    : vzero();
-    if (first && ending.residual) {
-#pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v)
-          tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
-    }
+    for_tile<MR, NV>([&](int i, int v) {
+      tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
+                       : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
+                                  : vzero();
+    });
+    if (first && ending.residual)
+      for_tile<MR, NV>([&](int i, int v) {
+        tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
+      });
     for (std::int64_t r = pass.begin; r < pass.end; ++r) {
       const ConvRun& run = conv.runs[r];
       const float* a[MR];
@@ -128,15 +125,12 @@ struct ConvForwardTile {
       tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
     }
     if (last) apply_epilogue(tile, ending.epilogue);
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) {
-        if (!PARTIAL && stream)
-          vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
-        else
-          store_cols<NV, PARTIAL>(y + at[i], v, tile.acc[i][v], cols);
-      }
+    for_tile<MR, NV>([&](int i, int v) {
+      if (!PARTIAL && stream)
+        vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
+      else
+        store_cols<NV, PARTIAL>(y + at[i], v, tile.acc[i][v], cols);
+    });
   }
 };
 
@@ -181,9 +175,13 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   const bool stream = !ending.pool && conv2d_streams(conv, ending, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
   const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
-  // Ranges of channels outermost: their weights are used by all blocks while they are in the cache.
-  parallel(blocks * ceil_div(conv.out_channels, conv.channels_per_task), [&](std::int64_t task, int worker) {
-    const std::int64_t block_index = task % blocks, first_channel = task / blocks * conv.channels_per_task;
+  const std::int64_t ranges = ceil_div(conv.out_channels, conv.channels_per_task);
+  // Where the weights stay in each core's cache, a worker has pixels with all their channels, as the kernels before and
+  // behind give them to it; else ranges of channels, whose weights are used by all blocks while they are in the cache.
+  const bool by_pixels = conv.depth * conv.out_channels <= kConvOwnWeights;
+  parallel(blocks * ranges, [&](std::int64_t task, int worker) {
+    const std::int64_t block_index = by_pixels ? task / ranges : task % blocks;
+    const std::int64_t first_channel = (by_pixels ? task % ranges : task / blocks) * conv.channels_per_task;
     const std::int64_t end_channel = min_of(first_channel + conv.channels_per_task, conv.out_channels);
     const std::int64_t n0 = block_index / bands * conv.images_per_task, i0 = block_index % bands * conv.rows_per_task;
     const std::int64_t images = min_of(conv.images_per_task, conv.N - n0);
@@ -196,17 +194,18 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
     const std::int64_t own_pitch = round_up(end_channel - first_channel, Vec::width);
     float* own = ending.pool ? worker_scratch(worker, 2, pixels * own_pitch) : nullptr;
+    // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel.
+    const std::int64_t grid_w = conv.grid_w;
+    const std::int64_t x_step = conv.col_step * conv.block_c, y_step = own ? own_pitch : conv.out_col_step * conv.out_c;
     std::int64_t m = 0;
     for (std::int64_t n = 0; n < images; ++n)
-      for (std::int64_t i = 0; i < band; ++i)
-        for (std::int64_t j = 0; j < conv.grid_w; ++j, ++m) {
-          xs[m] = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch +
-                  j * conv.col_step * conv.block_c;
-          ys[m] = own ? m * own_pitch - first_channel : conv.out_channel_first +
-                  (((n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step) * conv.out_w +
-                   conv.out_col_first + j * conv.out_col_step) *
-                      conv.out_c;
-        }
+      for (std::int64_t i = 0; i < band; ++i) {
+        const float* from = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch;
+        const std::int64_t row = (n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step;
+        std::int64_t to = own ? m * own_pitch - first_channel
+                              : conv.out_channel_first + (row * conv.out_w + conv.out_col_first) * conv.out_c;
+        for (std::int64_t j = 0; j < grid_w; ++j, ++m, from += x_step, to += y_step) xs[m] = from, ys[m] = to;
+      }
 
     std::int64_t yt[kTileRows];
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
@@ -279,11 +278,9 @@ struct ConvWeightTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
+    for_tile<MR, NV>([&](int i, int v) {
+      tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
+    });
     if constexpr (PACKED) {
       tile_multiply_packed(tile, x, dy, rows * conv.grid_w);
     } else {
@@ -295,10 +292,7 @@ struct ConvWeightTile {
                                      cols, conv.grid_w);
       }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols);
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols); });
   }
 };
 

@@ -54,17 +54,10 @@ static inline DepthwiseRows depthwise_input(const DepthwiseGather& conv, const f
 template <int MR, int NV, bool PARTIAL>
 [[gnu::always_inline]] static inline void store_rows(const Tile<MR, NV>& tile, float* y, std::int64_t y_step,
                                                      bool stream, std::int64_t cols) {
-  if (!PARTIAL && stream) {
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) vstream(y + i * y_step + v * Vec::width, tile.acc[i][v]);
-    return;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(y + i * y_step, v, tile.acc[i][v], cols);
+  if (!PARTIAL && stream)
+    for_tile<MR, NV>([&](int i, int v) { vstream(y + i * y_step + v * Vec::width, tile.acc[i][v]); });
+  else
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(y + i * y_step, v, tile.acc[i][v], cols); });
 }
 
 struct DepthwiseTile {
@@ -82,10 +75,7 @@ struct DepthwiseTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero();
+    for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = b ? load_cols<NV, PARTIAL>(b, v, channels) : vzero(); });
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t s = 0; s < cols; ++s) {
         const float* a = x + r * x_row_step + s * x_col_step;
@@ -232,10 +222,7 @@ struct DepthwiseWeightTile {
             tile.acc[i][v] = vfma(load_cols<NV, PARTIAL>(a[i] + at, v, channels), gv[v], tile.acc[i][v]);
       }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels);
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(weight + i * K, v, tile.acc[i][v], channels); });
   }
 };
 

@@ -152,22 +152,18 @@ struct WinogradProduct {
   template <int MR, int NV, bool>
   [[gnu::noinline]] void run() const {
     if (!first) {  // what is added to comes from far away
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v) __builtin_prefetch(y + i * y_pitch + v * Vec::width, 1);
+      for_tile<MR, NV>([&](int i, int v) { __builtin_prefetch(y + i * y_pitch + v * Vec::width, 1); });
     }
     for (std::int64_t t = 0; t < length; t += kWinogradDepth) {
       Tile<MR, NV> tile;
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v) tile.acc[i][v] = vzero();
+      for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = vzero(); });
       tile_multiply_even(tile, a + t * a_step, a_pitch, a_step, b + t * kTileCols, min_of(kWinogradDepth, length - t));
       if (!first || t > 0) {
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i)
-          for (int v = 0; v < NV; ++v) tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width);
+        for_tile<MR, NV>([&](int i, int v) {
+          tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width);
+        });
       }
-#pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i)
-        for (int v = 0; v < NV; ++v) vstore(y + i * y_pitch + v * Vec::width, tile.acc[i][v]);
+      for_tile<MR, NV>([&](int i, int v) { vstore(y + i * y_pitch + v * Vec::width, tile.acc[i][v]); });
     }
   }
 };

@@ -26,20 +26,14 @@ struct MatmulTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
-        tile.acc[i][v] = !first ? load_cols<NV, PARTIAL>(y + i * y_pitch, v, cols)
-                         : bias ? load_cols<NV, PARTIAL>(bias, v, cols)
-                                : vzero();
+    for_tile<MR, NV>([&](int i, int v) {
+      tile.acc[i][v] = !first ? load_cols<NV, PARTIAL>(y + i * y_pitch, v, cols)
+                       : bias ? load_cols<NV, PARTIAL>(bias, v, cols)
+                              : vzero();
+    });
     tile_multiply<MR, NV, false>(tile, a, a_step, b, kTileCols, cols, depth);
     if (last) apply_epilogue(tile, epilogue);
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v)
-        store_cols<NV, PARTIAL>(y + i * y_pitch, v, tile.acc[i][v], cols);
+    for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(y + i * y_pitch, v, tile.acc[i][v], cols); });
   }
 };
 

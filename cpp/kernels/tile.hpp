@@ -19,12 +19,20 @@ static inline std::int64_t round_up(std::int64_t n, std::int64_t unit) { return 
 static inline std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 static inline std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
-// Loops over a tile are unrolled by pragma wherever one stands: where a loop is left to the compiler it unrolls too late
-// to see that the accumulators fit in registers, and each tile takes several trips through the stack.
 template <int MR, int NV>
 struct Tile {
   Vec acc[MR][NV];
 };
+
+// Calls f(i, v) for each vector of a tile. Unrolled by pragma, as all loops over a tile: where one is left to the
+// compiler it unrolls too late to see that the accumulators fit in registers, and they go through the stack.
+template <int MR, int NV, class F>
+[[gnu::always_inline]] static inline void for_tile(const F& f) {
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) f(i, v);
+}
 
 // `cols` is the number of valid columns of the tile; PARTIAL tells that cols < NV * width.
 template <int NV, bool PARTIAL>
@@ -114,15 +122,9 @@ static inline Vec apply_epilogue(Vec a, Epilogue epilogue) {
 template <int MR, int NV>
 [[gnu::always_inline]] static inline void apply_epilogue(Tile<MR, NV>& tile, Epilogue epilogue) {
   if (epilogue == Epilogue::none) return;
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) tile.acc[i][v] = apply_epilogue(tile.acc[i][v], Epilogue::relu);
+  for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = apply_epilogue(tile.acc[i][v], Epilogue::relu); });
   if (epilogue != Epilogue::relu6) return;
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) tile.acc[i][v] = vmin(vset(6.0f), tile.acc[i][v]);
+  for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = vmin(vset(6.0f), tile.acc[i][v]); });
 }
 
 // dy where 0 < y (< 6), else 0.
