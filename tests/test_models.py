@@ -286,3 +286,16 @@ def test_summary_lists_nested_layers_and_what_is_trained_when_asked(capsys):
     model.summary(expand_nested=True, show_trainable=True)
     marks = {line.split()[1]: line.split()[-2] for line in capsys.readouterr().out.splitlines() if ") " in line[:30]}
     assert marks == {"Layer": "Trainable", "inner": "N", "deep": "N", "flat": "-", "last": "Y"}
+
+
+def test_an_input_of_any_type_order_and_alignment_gives_what_its_float32_copy_gives(rng):
+    model = cnnfast.Sequential([cnnfast.Input((6, 5, 3)), cnnfast.layers.Conv2D(4, 3), cnnfast.layers.Flatten()])
+    x = rng.integers(0, 200, (2, 6, 5, 3)).astype(np.float32)
+    wanted = model.predict_on_batch(x.copy())
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    unaligned = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    given = [x.astype(t) for t in (np.uint8, np.int64, np.float64, np.float16, ">f4")]
+    given += [np.asfortranarray(x), np.repeat(x, 2, axis=2)[:, :, ::2], read_only, unaligned]
+    for array in given:
+        np.testing.assert_array_equal(model.predict_on_batch(array), wanted)

@@ -31,6 +31,9 @@ SHAPES = [
     (1, 6, 6, 300, 5, 3, 3, (1, 1), "valid", (1, 1), 1),
     (33, 6, 6, 3, 40, 3, 3, (1, 1), "valid", (1, 1), 1),
     (1, 64, 63, 2, 3, 3, 3, (1, 1), "same", (1, 1), 1),
+    # Several blocks of pixels and ranges of channels, with weights that stay in a core's cache and with more.
+    (1, 14, 14, 24, 100, 1, 1, (1, 1), "valid", (1, 1), 1),
+    (1, 15, 13, 400, 400, 1, 1, (1, 1), "valid", (1, 1), 1),
 ]
 
 
@@ -131,6 +134,8 @@ WINOGRAD_SHAPES = [
     (33, 7, 7, 20, 24, "same", 1),
     (1, 5, 4, 300, 200, "same", 1),
     (2, 12, 12, 600, 40, "same", 1),
+    (1, 13, 13, 32, 64, "valid", 1),  # 9 tiles in 2 blocks, of 5 and 4
+    (1, 22, 23, 20, 40, "valid", 1),  # 30 tiles in blocks of 5
 ]
 
 
