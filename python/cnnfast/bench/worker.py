@@ -32,6 +32,10 @@ from cnnfast.bench.spec import Workload
 #: Steps before anything is timed: compilers run in the first, caches and arenas fill in the second.
 WARM_UP_STEPS = 2
 
+#: Before a round: threads of the peer before may spin on for milliseconds, waiting for work that does not come, on a
+#: core that is needed now.
+SETTLING_SECONDS = 0.02
+
 
 class Worker:
     """Holds the loaded workload and answers commands.
@@ -90,6 +94,7 @@ class Worker:
 
     def _round(self, steps: int) -> dict[str, Any]:
         step = self._ready.step
+        time.sleep(SETTLING_SECONDS)
         loss = step() if steps > 1 else 0.0  # untimed: the other peers have had the caches meanwhile
         faults = page_faults()
         begin = time.perf_counter()
