@@ -155,17 +155,19 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
 
     const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
+    const std::int64_t x_row_step = conv.row_step * block.row_pitch, x_step = conv.col_step * conv.block_c;
+    const std::int64_t y_row_step = conv.out_row_step * conv.out_w * conv.out_c, y_step = conv.out_col_step * conv.out_c;
     std::int64_t m = 0;
-    for (std::int64_t n = 0; n < images; ++n)
-      for (std::int64_t i = 0; i < band; ++i)
+    for (std::int64_t n = 0; n < images; ++n) {
+      const std::int64_t first_row = (n0 + n) * conv.out_h + conv.out_row_first + i0 * conv.out_row_step;
+      const float* x_row = block.data + n * block.image_pitch;
+      std::int64_t y_row = conv.out_channel_first + (first_row * conv.out_w + conv.out_col_first) * conv.out_c;
+      for (std::int64_t i = 0; i < band; ++i, x_row += x_row_step, y_row += y_row_step)
         for (std::int64_t j = 0; j < conv.grid_w; ++j, ++m) {
-          xs[m] = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch +
-                  j * conv.col_step * conv.block_c;
-          ys[m] = conv.out_channel_first +
-                  (((n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step) * conv.out_w +
-                   conv.out_col_first + j * conv.out_col_step) *
-                      conv.out_c;
+          xs[m] = x_row + j * x_step;
+          ys[m] = y_row + j * y_step;
         }
+    }
 
     std::int64_t yt[kTileRows];
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
