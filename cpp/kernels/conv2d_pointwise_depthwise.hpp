@@ -1,5 +1,5 @@
-// A 1x1 convolution and the depthwise one behind it (see cnnfast/kernels/conv2d_pointwise_depthwise.hpp for the idea and
-// the words).
+// A 1x1 convolution and the depthwise one behind it (see cnnfast/kernels/conv2d_pointwise_depthwise.hpp for the idea
+// and the words).
 #pragma once
 #include <cstring>
 
@@ -19,8 +19,8 @@ struct PanelWeights {
   const float* w;          // (R,S,kTileCols)
 };
 
-// Rows of kTileCols channels each, a window's height of them: row h of the image lies at `of(h)`. `left` pixels of zeros
-// come before column 0, and zeros behind the last one.
+// Rows of kTileCols channels each, a window's height of them: row h of the image lies at `of(h)`. `left` pixels of
+// zeros come before column 0, and zeros behind the last one.
 struct RowRing {
   float* data;
   std::int64_t rows, width, left, cols;  // cols: those of the image that some window reads
@@ -71,10 +71,10 @@ struct PointwiseTile {
 // Windows that follow each other in a row of the output, STEP pixels apart (0: any number).
 template <int STEP>
 struct RingDepthwiseTile {
-  const float* const* x;          // for each row of taps, the pixel that the first window's first tap reads
-  std::int64_t column;            // more pixels, for the tile's first window
-  std::int64_t rows, cols;        // taps
-  std::int64_t step, w_step;      // pixels from window to window and from tap to tap
+  const float* const* x;      // for each row of taps, the pixel that the first window's first tap reads
+  std::int64_t column;        // more pixels, for the tile's first window
+  std::int64_t rows, cols;    // taps
+  std::int64_t step, w_step;  // pixels from window to window and from tap to tap
   const float *w, *b;
   Epilogue epilogue;
   float* y;
@@ -132,7 +132,8 @@ struct PointwiseDepthwiseTask {
   // A tile has one or two vectors of channels.
   template <class F>
   void tiles(std::int64_t rows, const F& tile) const {
-    channels > Vec::width ? dispatch_rows<kTileRows, 2, false>(rows, tile) : dispatch_rows<kTileRows, 1, false>(rows, tile);
+    channels > Vec::width ? dispatch_rows<kTileRows, 2, false>(rows, tile)
+                          : dispatch_rows<kTileRows, 1, false>(rows, tile);
   }
 
   // Row h of the 1x1 convolution's result; x is the image.
@@ -204,7 +205,8 @@ static void pointwise_depthwise_run(const PointwiseDepthwise& conv, const float*
     copy_panel(w + k, taps, conv.K, channels, small + 2 * kTileCols);
     const float** tap_rows = reinterpret_cast<const float**>(worker_scratch(worker, 2, 2 * rows.taps));
     const PanelWeights weights{packed + k * conv.C, small, small + kTileCols, small + 2 * kTileCols};
-    const PointwiseDepthwiseTask part{conv, ring, weights, tap_rows, pointwise.epilogue, depthwise.epilogue, channels, stream};
+    const PointwiseDepthwiseTask part{conv,     ring,  weights, tap_rows, pointwise.epilogue, depthwise.epilogue,
+                                      channels, stream};
     part.run(x + n * rows.in * cols.in * conv.C, begin, min_of(begin + conv.band_rows, rows.grid),
              y + n * rows.out * cols.out * conv.K + k);
   });

@@ -107,8 +107,8 @@ std::vector<Case> conv_cases() {
     cases.push_back({op + "_backward_weight", {normal(y), normal(x)}, {f32(w)}, a});
     if (depthwise && l.K == l.C) {
       const Input before = normal({l.N, l.H, l.W, 5}), pointwise = normal({1, 1, 5, l.C});
-      cases.push_back({"pointwise_depthwise_conv2d", {before, pointwise, normal({l.C}), normal(w), normal({l.C})}, {f32(y)}, a});
-      cases.push_back({"pointwise_depthwise_conv2d", {before, pointwise, none, normal(w), none}, {f32(y)}, a});
+      for (const std::optional<Input>& b : {std::optional<Input>(normal({l.C})), std::optional<Input>()})
+        cases.push_back({"pointwise_depthwise_conv2d", {before, pointwise, b, normal(w), b}, {f32(y)}, a});
     }
   }
   return cases;

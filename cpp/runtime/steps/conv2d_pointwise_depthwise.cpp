@@ -22,8 +22,8 @@ Step pointwise_depthwise(const OpSpec& spec) {
     throw std::invalid_argument(spec.op + ": packed weights must have " + std::to_string(packed_floats) + " floats");
   TensorSpec between = spec.in[0];
   between.shape[3] = spec.in[3].shape[2];
-  const PointwiseDepthwise conv = plan_pointwise_depthwise(
-      depthwise_shape(between, spec.in[3], spec.out[0], spec.attributes), spec.in[0].shape[3]);
+  const PointwiseDepthwise conv =
+      plan_pointwise_depthwise(depthwise_shape(between, spec.in[3], spec.out[0], spec.attributes), spec.in[0].shape[3]);
   const Epilogue first = epilogue_of(spec.attributes, "pointwise_epilogue"), last = epilogue_of(spec.attributes);
   return {"", is_packed ? 0 : packed_floats * 4,
           [=, first_biased = spec.has_in(2), last_biased = spec.has_in(4)](const StepArgs& a) {
@@ -32,9 +32,9 @@ Step pointwise_depthwise(const OpSpec& spec) {
               kernels().conv2d.pack(plans->front().conv, a.input(1), a.scratch());
               packed = a.scratch();
             }
-            kernels().conv2d_pointwise_depthwise.run(
-                conv, a.input(0), packed, {first_biased ? a.input(2) : nullptr, nullptr, first}, a.input(3),
-                {last_biased ? a.input(4) : nullptr, nullptr, last}, a.output(0));
+            kernels().conv2d_pointwise_depthwise.run(conv, a.input(0), packed,
+                                                     {first_biased ? a.input(2) : nullptr, nullptr, first}, a.input(3),
+                                                     {last_biased ? a.input(4) : nullptr, nullptr, last}, a.output(0));
           },
           packed_floats};
 }
