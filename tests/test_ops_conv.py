@@ -146,28 +146,52 @@ def winograd(request):
     config.set_conv2d_algorithm("auto")
 
 
-def _winograd_case(rng, shape):
+#: rows and columns of the kernel, and strides, of the forms of Winograd's algorithm
+WINOGRAD_FORMS = {"3x3": (3, 1), "5x5": (5, 1), "2x2": (2, 1), "3x3, strides 2": (3, 2)}
+
+
+def _winograd_case(rng, shape, form):
     N, H, W, C, K, padding, groups = shape
-    return _case(rng, (N, H, W, C, K, 3, 3, (1, 1), padding, (1, 1), groups))
+    kernel, strides = WINOGRAD_FORMS[form]
+    if padding == "valid":
+        H, W = H + kernel - 3, W + kernel - 3
+    return _case(rng, (N, H, W, C, K, kernel, kernel, (strides, strides), padding, (1, 1), groups))
 
 
+@pytest.mark.parametrize("form", WINOGRAD_FORMS)
 @pytest.mark.parametrize("shape", WINOGRAD_SHAPES)
-def test_winograd_is_within_2e_5_of_the_scale_of_the_oracle_on_every_isa(rng, isa, winograd, shape):
-    x, w, b, pads, options = _winograd_case(rng, shape)
+def test_winograd_is_within_2e_5_of_the_scale_of_the_oracle_on_every_isa(rng, isa, winograd, shape, form):
+    x, w, b, pads, options = _winograd_case(rng, shape, form)
     y = ops.conv2d(x, w, b, **options)
-    exact = oracle.conv2d(x, w, b, (1, 1), (1, 1), pads, options["groups"])
+    strides = options["strides"]
+    exact = oracle.conv2d(x, w, b, strides, (1, 1), pads, options["groups"])
     dy = rng.standard_normal(y.shape).astype(np.float32)
     gradients = ops.conv2d_backward(dy, x, w, **options)
-    exact_gradients = oracle.conv2d_backward(dy, x, w, (1, 1), (1, 1), pads, options["groups"])
+    exact_gradients = oracle.conv2d_backward(dy, x, w, strides, (1, 1), pads, options["groups"])
     for name, got, wanted in zip(("y", "dx", "dw", "db"), (y, *gradients), (exact, *exact_gradients), strict=True):
         assert np.abs(got - wanted).max() <= 2e-5 * np.abs(wanted).max(), name
 
 
+@pytest.mark.parametrize("form", WINOGRAD_FORMS)
 @pytest.mark.parametrize("shape", WINOGRAD_SHAPES)
-def test_winograd_gives_the_same_bits_for_any_number_of_threads(rng, same_bits, winograd, shape):
-    x, w, b, _, options = _winograd_case(rng, shape)
+def test_winograd_gives_the_same_bits_for_any_number_of_threads(rng, same_bits, winograd, shape, form):
+    x, w, b, _, options = _winograd_case(rng, shape, form)
     (y,) = same_bits(lambda: ops.conv2d(x, w, b, **options))
     same_bits(lambda: ops.conv2d_backward(y, x, w, **options))
+
+
+@pytest.mark.parametrize("form", WINOGRAD_FORMS)
+def test_forms_of_winograd_are_taken_by_themselves_where_they_are_cheaper(rng, form):
+    x, w, b, _, options = _winograd_case(rng, (8, 31, 30, 64, 64, "same", 1), form)
+    dy = ops.conv2d(x, w, b, **options)
+    by_itself = (dy, *ops.conv2d_backward(dy, x, w, **options))
+    config.set_conv2d_algorithm("direct")
+    try:
+        direct = (ops.conv2d(x, w, b, **options), *ops.conv2d_backward(dy, x, w, **options))
+    finally:
+        config.set_conv2d_algorithm("auto")
+    for mine, plain in zip(by_itself[:3], direct[:3], strict=True):
+        assert (mine != plain).any()
 
 
 def test_the_algorithm_of_convolutions_can_be_chosen_and_changes_bits_but_not_results(rng):

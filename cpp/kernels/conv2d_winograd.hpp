@@ -34,15 +34,23 @@ struct WinogradTile {
 template <class Split>
 static inline WinogradTile winograd_tile(const Split& split, std::int64_t tile) {
   const std::int64_t n = tile / (split.tile_rows * split.tile_cols), at = tile % (split.tile_rows * split.tile_cols);
-  return {n, at / split.tile_cols * split.tile, at % split.tile_cols * split.tile};
+  return {n, at / split.tile_cols * split.form.tile, at % split.tile_cols * split.form.tile};
 }
 
-// Calls f with the transforms of a tile size.
+// Calls f with the transforms of a form.
 template <class F>
-static inline void with_winograd(std::int64_t tile, const F& f) {
-  tile == 6 ? f(Winograd<6>()) : f(Winograd<4>());
+static inline void with_winograd(const WinogradForm& form, const F& f) {
+  if (form.stride == 2) return f(WinogradStrided());
+  if (form.taps == 2) return f(WinogradPoints5());
+  if (form.taps == 5) return f(WinogradPoints8<4>());
+  form.tile == 6 ? f(WinogradPoints8<6>()) : f(WinogradPoints6());
 }
-static inline std::int64_t winograd_points(std::int64_t tile) { return (tile + 2) * (tile + 2); }
+
+// The weights of a point of a patch. In forms with a stride several points have the same.
+static inline std::int64_t winograd_weight_of(const WinogradForm& form, std::int64_t point) {
+  const std::int64_t last = form.weights() - 1, i = point / form.patch(), j = point % form.patch();
+  return min_of(i, last) * form.weights() + min_of(j, last);
+}
 
 // SIZE x SIZE pixels of an image (h, w, pitch), from (row, col) on, zero outside: calls f(c, pixel) for each vector of
 // channels; pixel(i, j) is one. `zeros` are as many as there are channels.
@@ -85,7 +93,8 @@ static inline void winograd_transform_input(const GatherConv& conv, const Split&
   for (std::int64_t t = 0; t < tiles; ++t, v += pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
     const float* image = x + tile.n * conv.in_h * conv.in_w * conv.in_c + conv.channel_first + c0;
-    winograd_patch<W::patch>(image, conv.in_h, conv.in_w, conv.in_c, tile.i + conv.row_first, tile.j + conv.col_first,
+    winograd_patch<W::patch>(image, conv.in_h, conv.in_w, conv.in_c, tile.i * W::stride + conv.row_first,
+                        tile.j * W::stride + conv.col_first,
                       channels, zeros, [&](std::int64_t c, const auto& pixel) {
                         winograd_2d<W::patch, W::patch>(W::input, pixel, [&](int i, int j, Vec a) {
                           vstore(v + (i * W::patch + j) * point + c, a);
@@ -95,7 +104,7 @@ static inline void winograd_transform_input(const GatherConv& conv, const Split&
 }
 
 static std::int64_t winograd_packed_floats(const GatherConv& conv, const WinogradSplit& split) {
-  return winograd_points(split.tile) * winograd_panels(conv.out_channels) * conv.channels * kTileCols;
+  return split.form.weights() * split.form.weights() * winograd_panels(conv.out_channels) * conv.channels * kTileCols;
 }
 
 // packed[point][panel][channel][kTileCols], zero-filled past the last filter.
@@ -107,8 +116,8 @@ static inline void winograd_pack_tile(const GatherConv& conv, const float* w, fl
     const std::int64_t panel = task / chunks, c0 = task % chunks * kChannels;
     const std::int64_t channels = min_of(kChannels, conv.channels - c0), k0 = panel * kTileCols;
     const std::int64_t cols = min_of(kTileCols, conv.out_channels - k0);
-    float taps[kChannels][9][kTileCols] = {};
-    for (std::int64_t tap = 0; tap < 9; ++tap) {
+    float taps[kChannels][W::taps * W::taps][kTileCols] = {};
+    for (std::int64_t tap = 0; tap < W::taps * W::taps; ++tap) {
       const float* from = w + conv.taps[tap].weight + k0 * conv.weight_out_step + c0 * conv.weight_in_step;
       if (conv.weight_out_step == 1) {
         for (std::int64_t c = 0; c < channels; ++c)
@@ -122,10 +131,10 @@ static inline void winograd_pack_tile(const GatherConv& conv, const float* w, fl
     for (std::int64_t c = 0; c < channels; ++c)
       for (int v = 0; v < kTileVecs; ++v) {
         float* to = packed + (panel * conv.channels + c0 + c) * kTileCols + v * Vec::width;
-        winograd_2d<3, W::patch>(
-            W::weight, [&](int i, int j) { return vload(taps[c][i * 3 + j] + v * Vec::width); },
+        winograd_2d<W::taps, W::weights>(
+            W::weight, [&](int i, int j) { return vload(taps[c][i * W::taps + j] + v * Vec::width); },
             [&](int i, int j, Vec a) {
-              float* at = to + (i * W::patch + j) * panels * conv.channels * kTileCols;
+              float* at = to + (i * W::weights + j) * panels * conv.channels * kTileCols;
               stream ? vstream(at, a) : vstore(at, a);
             });
       }
@@ -133,7 +142,7 @@ static inline void winograd_pack_tile(const GatherConv& conv, const float* w, fl
 }
 static void winograd_pack(const GatherConv& conv, const WinogradSplit& split, const float* w, float* packed) {
   const bool stream = streams(packed, winograd_packed_floats(conv, split), 16);
-  with_winograd(split.tile, [&](auto transforms) {
+  with_winograd(split.form, [&](auto transforms) {
     winograd_pack_tile<decltype(transforms)>(conv, w, packed, stream);
   });
 }
@@ -175,21 +184,21 @@ static inline void winograd_multiply(std::int64_t rows, std::int64_t cols, const
 
 static std::int64_t winograd_workspace_floats(const GatherConv& conv, const WinogradSplit& split) {
   if (split.filter_ranges == 1) return 0;
-  return split.blocks * winograd_points(split.tile) * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
+  return split.blocks * split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
 }
 
 // m[point][tile][filter] = v * packed for filters [k0, k0 + filters).
 static inline void winograd_products(const GatherConv& conv, const WinogradSplit& split, std::int64_t tiles,
                                      std::int64_t k0, std::int64_t filters, const float* v, const float* packed,
                                      float* m) {
-  const std::int64_t points = winograd_points(split.tile);
+  const std::int64_t points = split.form.points();
   const std::int64_t pitch = winograd_pitch(conv.channels), panels = winograd_panels(conv.out_channels);
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters);
   for (std::int64_t p = 0; p < points; ++p) {
     const float* vp = v + p * winograd_apart(split.block_tiles * pitch);
     float* mp = m + p * winograd_apart(split.block_tiles * m_pitch);
     for (std::int64_t k = 0; k < filters; k += kTileCols) {
-      const float* panel = packed + (p * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
+      const float* panel = packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
       for (std::int64_t t = 0; t < tiles; t += kTileRows) {
         const std::int64_t rows = min_of(kTileRows, tiles - t);
         winograd_multiply(rows, filters - k,
@@ -205,11 +214,14 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
                                              const Ending& ending, float* y) {
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), point = winograd_apart(split.block_tiles * m_pitch);
   const bool stream = conv2d_streams(conv, ending, y);
+  const std::int64_t col_floats = conv.out_col_step * conv.out_c;
+  const std::int64_t row_floats = conv.out_row_step * conv.out_w * conv.out_c;
   for (std::int64_t t = 0; t < tiles; ++t, m += m_pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t rows = min_of(W::tile, conv.grid_h - tile.i);
     const std::int64_t cols = min_of(W::tile, conv.grid_w - tile.j);
-    const std::int64_t pixel = (tile.n * conv.out_h + tile.i) * conv.out_w + tile.j;
+    const std::int64_t row = tile.n * conv.out_h + conv.out_row_first + tile.i * conv.out_row_step;
+    const std::int64_t pixel = row * conv.out_w + conv.out_col_first + tile.j * conv.out_col_step;
     const std::int64_t corner = pixel * conv.out_c + conv.out_channel_first + k0;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
       const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
@@ -231,7 +243,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
           W::output, [&](int i, int j) { return vload(m + (i * W::patch + j) * point + k); },
           [&](int i, int j, Vec sum) {
             if (i >= rows || j >= cols) return;
-            const std::int64_t at = corner + (i * conv.out_w + j) * conv.out_c + k;
+            const std::int64_t at = corner + i * row_floats + j * col_floats + k;
             sum = sum + bias;
             if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
             sum = apply_epilogue(sum, ending.epilogue);
@@ -244,7 +256,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
 template <class W>
 static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradSplit& split, const float* x,
                                          const float* packed, const Ending& ending, float* y, float* workspace) {
-  const std::int64_t block_floats = W::points * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
+  const std::int64_t block_floats = split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
   const bool shared = split.filter_ranges > 1;
   if (shared) {
     parallel(split.blocks, [&](std::int64_t block, int worker) {
@@ -263,7 +275,7 @@ static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradS
       winograd_transform_input<W>(conv, split, x, first, tiles, 0, conv.channels, worker, own);
       v = own;
     }
-    float* m = worker_scratch(worker, 1, W::points * winograd_apart(split.block_tiles * winograd_pitch(kWinogradFilters)));
+    float* m = worker_scratch(worker, 1, split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(kWinogradFilters)));
     const std::int64_t begin = task / split.blocks * split.range_filters;
     const std::int64_t end = min_of(begin + split.range_filters, conv.out_channels);
     for (std::int64_t k0 = begin; k0 < end; k0 += kWinogradFilters) {
@@ -275,7 +287,7 @@ static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradS
 }
 static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, const float* x, const float* packed,
                             const Ending& ending, float* y, float* workspace) {
-  with_winograd(split.tile, [&](auto transforms) {
+  with_winograd(split.form, [&](auto transforms) {
     winograd_gather_tiles<decltype(transforms)>(conv, split, x, packed, ending, y, workspace);
   });
 }
@@ -316,22 +328,24 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
     const std::int64_t sum_pitch = panels * kTileCols, sum_floats = winograd_apart(channels * sum_pitch);
     const std::int64_t v_point = winograd_apart(split.block_tiles * v_pitch);
     const std::int64_t d_point = winograd_apart(split.block_tiles * sum_pitch);
-    float* v = worker_scratch(worker, 0, W::points * v_point);
-    float* d = worker_scratch(worker, 1, W::points * d_point);
-    float* sums = worker_scratch(worker, 2, W::points * sum_floats);
+    float* v = worker_scratch(worker, 0, split.form.points() * v_point);
+    float* d = worker_scratch(worker, 1, split.form.points() * d_point);
+    float* sums = worker_scratch(worker, 2, W::weights * W::weights * sum_floats);
     const std::int64_t begin = slice * split.tiles / split.slices, end = (slice + 1) * split.tiles / split.slices;
     for (std::int64_t first = begin; first < end; first += split.block_tiles) {
       const std::int64_t tiles = min_of(split.block_tiles, end - first);
       winograd_transform_input<W>(conv, split, x, first, tiles, c0, channels, worker, v);
       winograd_transform_gradient<W>(conv, split, dy, first, tiles, k0, filters, worker, d);
-      for (std::int64_t p = 0; p < W::points; ++p) {
+      for (std::int64_t p = 0; p < split.form.points(); ++p) {
         const float* vp = v + p * v_point;
+        const std::int64_t weight = winograd_weight_of(split.form, p);
+        const bool fresh = first == begin && p == weight / W::weights * W::patch + weight % W::weights;
         for (std::int64_t k = 0; k < filters; k += kTileCols) {
           const float* panel = d + p * d_point + k * split.block_tiles;
           for (std::int64_t c = 0; c < channels; c += kTileRows) {
             const std::int64_t rows = min_of(kTileRows, channels - c);
-            winograd_multiply(rows, filters - k, {vp + c, 1, v_pitch, panel, tiles, first == begin,
-                                                  sums + p * sum_floats + c * sum_pitch + k, sum_pitch});
+            winograd_multiply(rows, filters - k, {vp + c, 1, v_pitch, panel, tiles, fresh,
+                                                  sums + weight * sum_floats + c * sum_pitch + k, sum_pitch});
           }
         }
       }
@@ -340,11 +354,11 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
     const std::int64_t pitch = split.slices == 1 ? dw_pitch : K;
     for (std::int64_t c = 0; c < channels; ++c)
       for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
-        winograd_2d<W::patch, 3>(
+        winograd_2d<W::weights, W::taps>(
             W::weight_gradient,
-            [&](int i, int j) { return vload(sums + (i * W::patch + j) * sum_floats + c * sum_pitch + k); },
+            [&](int i, int j) { return vload(sums + (i * W::weights + j) * sum_floats + c * sum_pitch + k); },
             [&](int i, int j, Vec a) {
-              store_lanes(full, partial + ((i * 3 + j) * C + c0 + c) * pitch + k0 + k, a, lanes);
+              store_lanes(full, partial + ((i * W::taps + j) * C + c0 + c) * pitch + k0 + k, a, lanes);
             });
       });
   });
@@ -352,7 +366,7 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
 }
 static void winograd_backward_weight(const GatherConv& conv, const WinogradWeightSplit& split, const float* x,
                                      const float* dy, float* dw, std::int64_t dw_pitch, float* workspace) {
-  with_winograd(split.tile, [&](auto transforms) {
+  with_winograd(split.form, [&](auto transforms) {
     winograd_backward_weight_tiles<decltype(transforms)>(conv, split, x, dy, dw, dw_pitch, workspace);
   });
 }

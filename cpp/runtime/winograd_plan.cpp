@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -22,55 +24,65 @@ constexpr std::int64_t kWinogradOwnWeights = 64 * 64, kWinogradFewTiles = 4;
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
 
-// The nine taps are the 3x3 neighbourhood, and neighbouring outputs read neighbouring inputs.
-bool fits_winograd(const GatherConv& g) {
-  if (g.n_taps != 9 || g.row_step != 1 || g.col_step != 1 || g.out_row_step != 1 || g.out_col_step != 1) return false;
-  if (g.row_last - g.row_first != 2 || g.col_last - g.col_first != 2) return false;
-  for (std::int64_t tap = 0; tap < 9; ++tap)
-    if (g.row_offset[tap * g.channels] != (tap / 3 * g.block_w + tap % 3) * g.block_c) return false;
+constexpr WinogradForm kForms[] = {{4, 3, 1}, {6, 3, 1}, {4, 5, 1}, {4, 2, 1}, {4, 3, 2}};
+
+// The taps are a square of neighbours, and outputs as far apart as the form says.
+bool fits(const GatherConv& g, const WinogradForm& form) {
+  const std::int64_t taps = form.taps;
+  if (g.n_taps != taps * taps || g.row_step != form.stride || g.col_step != form.stride) return false;
+  if (g.row_last - g.row_first != taps - 1 || g.col_last - g.col_first != taps - 1) return false;
+  for (std::int64_t tap = 0; tap < g.n_taps; ++tap)
+    if (g.row_offset[tap * g.channels] != (tap / taps * g.block_w + tap % taps) * g.block_c) return false;
   return true;
 }
 
 // Tiles of an image's rows or columns, and of the batch.
 template <class Split>
-void count_tiles(const GatherConv& g, std::int64_t tile, Split& s) {
-  s.tile = tile;
-  s.tile_rows = ceil_div(g.grid_h, tile), s.tile_cols = ceil_div(g.grid_w, tile);
+void count_tiles(const GatherConv& g, const WinogradForm& form, Split& s) {
+  s.form = form;
+  s.tile_rows = ceil_div(g.grid_h, form.tile), s.tile_cols = ceil_div(g.grid_w, form.tile);
   s.tiles = g.N * s.tile_rows * s.tile_cols;
 }
 
 // What transforms cost in multiplications of the register tile, fitted to measurements on Zen 4: of a point of a patch and
-// a channel, by the tile's size, and of a point of a pair of channels' weights, which come from memory or, where all of them
-// fit there, from the second-level cache.
-constexpr double kPatchTransform4 = 8.0, kPatchTransform6 = 11.0, kWeightTransform = 14.0, kFewWeightsTransform = 4.0;
-constexpr double kFewWeights = 256.0 * 1024.0;
-// The sums of a weight gradient are kept for each point: those of 64 points leave the cache.
-constexpr double kWeightGradient6 = 1.12;
+// a channel, for small and large patches, and of a transformed weight, which comes from memory or, where all of them fit
+// there, from the second-level cache.
+constexpr double kSmallPatchTransform = 8.0, kLargePatchTransform = 11.0;
+constexpr double kWeightTransform = 14.0, kFewWeightsTransform = 4.0, kFewWeights = 256.0 * 1024.0;
+// Large patches' transforms of both operands of a weight gradient leave the cache.
+constexpr double kLargePatchGradient = 1.12;
 constexpr std::int64_t kWinogradChannels = 16;  // fewer leave most lanes of a vector or most of the time to transforms
 
-double winograd_cost(const GatherConv& g, std::int64_t tile) {
-  const auto points = static_cast<double>((tile + 2) * (tile + 2));
-  const auto tiles = static_cast<double>(g.N * ceil_div(g.grid_h, tile) * ceil_div(g.grid_w, tile));
+double winograd_cost(const GatherConv& g, const WinogradForm& form) {
+  const auto points = static_cast<double>(form.points());
+  const auto tiles = static_cast<double>(g.N * ceil_div(g.grid_h, form.tile) * ceil_div(g.grid_w, form.tile));
   const auto C = static_cast<double>(g.channels), K = static_cast<double>(g.out_channels);
-  const double patch = tile == 6 ? kPatchTransform6 : kPatchTransform4;
-  const double weight = points * C * K <= kFewWeights ? kFewWeightsTransform : kWeightTransform;
-  return points * (tiles * C * K + patch * tiles * (C + K) + weight * C * K);
+  const double patch = form.patch() > 6 ? kLargePatchTransform : kSmallPatchTransform;
+  const double weights = static_cast<double>(form.weights() * form.weights()) * C * K;
+  const double weight = weights <= kFewWeights ? kFewWeightsTransform : kWeightTransform;
+  return points * tiles * (C * K + patch * (C + K)) + weight * weights;
 }
 
 double direct_cost(const GatherConv& g) {
   if (g.channels < kWinogradChannels || g.out_channels < kWinogradChannels) return 0.0;
-  return 9.0 * static_cast<double>(g.N * g.grid_h * g.grid_w) * static_cast<double>(g.channels * g.out_channels);
+  return static_cast<double>(g.n_taps * g.N * g.grid_h * g.grid_w) * static_cast<double>(g.channels * g.out_channels);
 }
 
-// penalty: how much more a tile of 6 costs than the rule says.
-std::int64_t choose_tile(const GatherConv& g, double penalty) {
+// large: how much more forms with large patches cost than the rule says.
+std::optional<WinogradForm> choose(const GatherConv& g, double large) {
   const ConvAlgorithm algorithm = chosen_algorithm;
-  if (algorithm == ConvAlgorithm::direct || !fits_winograd(g)) return 0;
-  if (algorithm == ConvAlgorithm::winograd4) return 4;
-  if (algorithm == ConvAlgorithm::winograd6) return 6;
-  const double cost4 = winograd_cost(g, 4), cost6 = winograd_cost(g, 6) * penalty;
-  if (algorithm == ConvAlgorithm::automatic && direct_cost(g) <= std::min(cost4, cost6)) return 0;
-  return cost6 < cost4 ? 6 : 4;
+  if (algorithm == ConvAlgorithm::direct) return std::nullopt;
+  double cost = algorithm == ConvAlgorithm::automatic ? direct_cost(g) : HUGE_VAL;
+  std::optional<WinogradForm> best;
+  for (const WinogradForm& form : kForms) {
+    if (!fits(g, form)) continue;
+    const bool both_tiles = form.taps == 3 && form.stride == 1;  // only these can be had with either
+    if (both_tiles && algorithm == ConvAlgorithm::winograd4 && form.tile != 4) continue;
+    if (both_tiles && algorithm == ConvAlgorithm::winograd6 && form.tile != 6) continue;
+    const double other = winograd_cost(g, form) * (form.patch() > 6 ? large : 1.0);
+    if (other < cost) best = form, cost = other;
+  }
+  return best;
 }
 
 }  // namespace
@@ -86,12 +98,12 @@ void set_conv2d_algorithm(const std::string& name) {
                               "'");
 }
 
-std::int64_t winograd_tile_size(const GatherConv& g) { return choose_tile(g, 1.0); }
-std::int64_t winograd_weight_tile_size(const GatherConv& g) { return choose_tile(g, kWeightGradient6); }
+std::optional<WinogradForm> winograd_form(const GatherConv& g) { return choose(g, 1.0); }
+std::optional<WinogradForm> winograd_weight_form(const GatherConv& g) { return choose(g, kLargePatchGradient); }
 
-WinogradSplit split_winograd(const GatherConv& g, std::int64_t tile) {
+WinogradSplit split_winograd(const GatherConv& g, const WinogradForm& form) {
   WinogradSplit s{};
-  count_tiles(g, tile, s);
+  count_tiles(g, form, s);
   // Few tiles keep their transforms in the second-level cache; many share weights that come from farther away.
   const std::int64_t largest = g.channels * g.out_channels > 256 * 256 ? 72 : 24;
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, largest));
@@ -110,9 +122,9 @@ WinogradSplit split_winograd(const GatherConv& g, std::int64_t tile) {
   return s;
 }
 
-WinogradWeightSplit split_winograd_backward_weight(const GatherConv& g, std::int64_t tile) {
+WinogradWeightSplit split_winograd_backward_weight(const GatherConv& g, const WinogradForm& form) {
   WinogradWeightSplit s{};
-  count_tiles(g, tile, s);
+  count_tiles(g, form, s);
   s.block_channels = std::min(g.channels, round_up(ceil_div(g.channels, ceil_div(g.channels, 128)), 12));
   s.block_filters = std::min(g.out_channels, round_up(ceil_div(g.out_channels, ceil_div(g.out_channels, 128)), 32));
   const std::int64_t parts = ceil_div(g.channels, s.block_channels) * ceil_div(g.out_channels, s.block_filters);

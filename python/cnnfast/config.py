@@ -9,12 +9,13 @@ def set_conv2d_algorithm(name: str) -> None:
     """How convolutions are computed from now on; models notice by themselves.
 
     Args:
-        name: "direct": products summed as in the definition. "winograd": Winograd's algorithm for every 3x3
-            convolution with stride 1 and without dilation, forward and both gradients, by the cheaper of two tiles.
-            "winograd4": F(4x4,3x3), 36 multiplications where "direct" has 144, for an error some two to ten times as
-            large. "winograd6": F(6x6,3x3), 64 instead of 324, for an error some five to twenty times as large. Of
-            either the tests allow 2e-5 of the largest output. "auto" (at start): of all the one that a count of
-            operations says is fastest.
+        name: "direct": products summed as in the definition. "winograd": Winograd's algorithm wherever it
+            fits, forward and both gradients, without dilation: kernels of 3x3 with strides of 1 (by tiles of 4x4, 36
+            multiplications where "direct" has 144, or of 6x6, 64 instead of 324, whichever is cheaper) or 2 (81
+            instead of 144), of 5x5 (64 instead of 400) and of 2x2 (25 instead of 64) with strides of 1. "winograd4",
+            "winograd6": the same, with this tile for 3x3. Errors are some two to twenty times as large as with
+            "direct", most with tiles of 6x6; the tests allow 2e-5 of the largest output. "auto" (at start): of all the
+            one that a count of operations says is fastest.
 
     Raises:
         ValueError: another name; nothing is changed.

@@ -51,7 +51,7 @@ const KernelTable& kernels();
 void set_isa(const char* name);  // "auto", "scalar", "avx2", "avx512", "neon"; not while a Program runs
 
 // The algorithm of convolutions that are planned from now on: "auto" takes the cheaper one; "winograd" is taken wherever
-// it fits (3x3, stride 1, no dilation), "winograd4" and "winograd6" with tiles of that size. set_ throws std::invalid_argument for another name.
+// it fits (see kernels/conv2d_winograd.hpp), "winograd4" and "winograd6" with tiles of that size for 3x3. set_ throws std::invalid_argument for another name.
 const char* conv2d_algorithm();
 void set_conv2d_algorithm(const std::string& name);
 

@@ -34,9 +34,9 @@ Conv2dShape conv2d_shape(const Dims& x, const Dims& w, const Attributes& a) {
 class Gather {
  public:
   explicit Gather(GatherPlan plan) : plan_(std::move(plan)) {
-    const std::int64_t tile = winograd_tile_size(conv());
-    winograd_ = tile != 0;
-    if (winograd_) split_ = split_winograd(conv(), tile);
+    const auto form = winograd_form(conv());
+    winograd_ = form.has_value();
+    if (form) split_ = split_winograd(conv(), *form);
     packed_floats_ =
         winograd_ ? kernels().conv2d_winograd.packed_floats(conv(), split_) : kernels().conv2d.packed_floats(conv());
     workspace_floats_ = winograd_ ? kernels().conv2d_winograd.workspace_floats(conv(), split_) : 0;
@@ -167,10 +167,10 @@ Step conv2d_backward_weight(const OpSpec& spec) {
   const Conv2dShape shape = conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes);
   auto plans = std::make_shared<GatherPlans>(plan_conv2d_windows(shape));
   const GatherConv& first = plans->front().conv;
-  const std::int64_t tile = winograd_weight_tile_size(first);
-  const bool winograd = tile != 0;
+  const auto form = winograd_weight_form(first);
+  const bool winograd = form.has_value();
   const WeightSplit direct_split = split_conv2d_backward_weight(first);
-  const auto winograd_split = winograd ? split_winograd_backward_weight(first, tile) : WinogradWeightSplit{};
+  const auto winograd_split = form ? split_winograd_backward_weight(first, *form) : WinogradWeightSplit{};
   const std::int64_t slices = winograd ? winograd_split.slices : direct_split.slices;
   const std::int64_t floats = slices > 1 ? slices * first.depth * first.out_channels : 0;
   return {"", floats * 4, [=, K = shape.K](const StepArgs& a) {

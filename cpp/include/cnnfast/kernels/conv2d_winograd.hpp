@@ -1,8 +1,13 @@
-// Winograd's F(4x4,3x3) and F(6x6,3x3) for the gathers of conv2d.hpp whose nine taps are the 3x3 neighbours of a pixel:
-// each tile of 4x4 of the output comes from a 6x6 patch of the input with 36 multiplications per pair of channels instead
-// of 144, a tile of 6x6 from an 8x8 patch with 64 instead of 324 (Lavin and Gray, "Fast Algorithms for Convolutional Neural
-// Networks", 2015, section 4). Interpolation points 0, 1, -1, 1/2, -2 and infinity, which lose less precision than 0, +-1,
-// +-2; and 0, +-1, +-2, +-1/2 and infinity.
+// Winograd's minimal filtering for the gathers of conv2d.hpp whose taps are neighbours: each tile of outputs comes from a
+// patch of the input by one multiplication a point of the patch and pair of channels (Lavin and Gray, "Fast Algorithms for
+// Convolutional Neural Networks", 2015, section 4). Forms, each way of a tile:
+//
+//   outputs  taps  stride  points   multiplications    interpolation points, besides infinity
+//   4        3     1       6        36 for 144         0, 1, -1, 1/2, -2: more precise than 0, +-1, +-2
+//   6        3     1       8        64 for 324         0, +-1, +-2, +-1/2
+//   4        5     1       8        64 for 400         the same
+//   4        2     1       5        25 for 64          0, 1, -1, 1/2
+//   4        3     2       9        81 for 144         even inputs as with 2 taps, odd ones meet the middle tap
 #pragma once
 #include <cstdint>
 
@@ -10,10 +15,18 @@
 
 namespace cnnfast {
 
+struct WinogradForm {
+  std::int64_t tile, taps, stride;  // of rows as of columns
+
+  std::int64_t patch() const { return (tile - 1) * stride + taps; }  // inputs of a tile, and points
+  std::int64_t points() const { return patch() * patch(); }
+  std::int64_t weights() const { return stride == 1 ? patch() : 6; }  // transformed taps: points may share them
+};
+
 // How the work is cut. The transformed input of a block of tiles stays in a worker's scratch if one task uses it
 // (filter_ranges == 1), else it is made once for all tasks, in the workspace.
 struct WinogradSplit {
-  std::int64_t tile;                          // rows and columns of one: 4 or 6
+  WinogradForm form;
   std::int64_t tile_rows, tile_cols, tiles;   // of one image; of the batch
   std::int64_t block_tiles, blocks;           // tiles of a task
   std::int64_t filter_ranges, range_filters;  // output channels of a task
@@ -21,7 +34,7 @@ struct WinogradSplit {
 
 // The weight gradient's: tiles into slices with a partial sum each, channels into blocks.
 struct WinogradWeightSplit {
-  std::int64_t tile;
+  WinogradForm form;
   std::int64_t tile_rows, tile_cols, tiles;
   std::int64_t block_tiles, slices;
   std::int64_t block_channels, block_filters;
