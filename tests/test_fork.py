@@ -74,3 +74,15 @@ def test_child_forked_while_a_thread_computes_an_op_computes_it_too(rng):
     expected = ops.conv2d(x, w)
     check = lambda: exit_status_of_child(lambda: np.array_equal(ops.conv2d(x, w), expected))  # noqa: E731
     assert during(lambda: ops.conv2d(x, w), check, times=5) == [0] * 5
+
+
+def test_child_forked_while_a_thread_packs_weights_packs_them_too(rng):
+    model = Sequential([Input((2000,)), layers.Dense(1500)])
+    x = rng.standard_normal((3, 2000)).astype(np.float32)
+    weights, expected = model.get_weights(), model.predict_on_batch(x)
+
+    def pack():
+        model.set_weights(weights)
+        return np.array_equal(model.predict_on_batch(x), expected)
+
+    assert during(pack, lambda: exit_status_of_child(pack), times=10) == [0] * 10

@@ -143,6 +143,15 @@ struct PyProgram {
   }
 };
 
+// Memory like a Program's arena, as an array.
+py::array_t<std::uint8_t> arena_array(std::int64_t bytes) {
+  auto arena = std::make_unique<Arena>(bytes);
+  std::uint8_t* data = arena->data();
+  const py::capsule owner(arena.get(), [](void* p) { delete static_cast<Arena*>(p); });
+  arena.release();
+  return py::array_t<std::uint8_t>(bytes, data, owner);
+}
+
 // One op on arrays, outside any Program.
 void run_step(const std::string& op, const std::vector<std::optional<py::array>>& in, const std::vector<py::array>& out,
               const py::dict& attributes, std::uint64_t seed) {
@@ -209,7 +218,11 @@ PYBIND11_MODULE(_core, m) {
       .def(py::init(&make_python_step), py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"))
       .def_readonly("op", &Step::op)
       .def_readonly("workspace_bytes", &Step::workspace_bytes)
-      .def_readonly("packed_floats", &Step::packed_floats);
+      .def_readonly("packed_floats", &Step::packed_floats)
+      .def_property_readonly("packed_layout", [](const Step& s) {
+        return py::bytes(reinterpret_cast<const char*>(s.packed_layout.data()),
+                         s.packed_layout.size() * sizeof(std::int64_t));
+      });
 
   py::class_<PyProgram>(m, "Program")
       .def(py::init<const std::vector<PySpec>&, const std::vector<std::pair<int, std::int64_t>>&,
@@ -227,6 +240,8 @@ PYBIND11_MODULE(_core, m) {
           rows.emplace_back(p.program->step_op(i), p.program->step_seconds()[static_cast<std::size_t>(i)]);
         return rows;
       });
+
+  m.def("arena_array", &arena_array, "Zeros, in huge pages where the system offers them.", py::arg("bytes"));
 
   m.def("run_step", &run_step, py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"),
         py::arg("seed") = 0);

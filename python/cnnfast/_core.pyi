@@ -24,6 +24,8 @@ class Step:
     def workspace_bytes(self) -> int: ...
     @property
     def packed_floats(self) -> int: ...
+    @property
+    def packed_layout(self) -> bytes: ...
 
 class Program:
     """A flat list of steps over one arena, built once and run many times.
@@ -57,6 +59,7 @@ class Program:
     @property
     def arena_bytes(self) -> int: ...
 
+def arena_array(bytes: int) -> np.ndarray: ...
 def run_step(
     op: str,
     inputs: Sequence[_Array | None],

@@ -72,6 +72,8 @@ struct Step {
   std::function<void(const StepArgs&)> run;
   // Floats of the weights as the step's kernel wants them, when it packs them itself at each run (see pack_weights).
   std::int64_t packed_floats = 0;
+  // Of a step that packs weights: steps with equal layouts make the same of equal weights, by one instruction set.
+  std::vector<std::int64_t> packed_layout = {};
 };
 
 Step make_step(const OpSpec& spec);  // throws std::invalid_argument for an unknown op

@@ -44,6 +44,13 @@ class Gather {
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
 
+  // All that `pack` reads.
+  void describe_packing(std::vector<std::int64_t>& layout) const {
+    const GatherConv& g = conv();
+    layout.insert(layout.end(), {winograd_ ? split_.tile : 0, g.channels, g.out_channels, g.weight_in_step,
+                                 g.weight_out_step, g.n_taps});
+    for (const ConvTap& tap : plan_.taps) layout.push_back(tap.weight);
+  }
   void pack(const float* w, float* packed) const {
     winograd_ ? kernels().conv2d_winograd.pack(conv(), split_, w, packed) : kernels().conv2d.pack(conv(), w, packed);
   }
@@ -76,6 +83,11 @@ class Gathers {
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
 
+  std::vector<std::int64_t> packed_layout() const {
+    std::vector<std::int64_t> layout;
+    for (const Gather& gather : gathers_) gather.describe_packing(layout);
+    return layout;
+  }
   void pack(const float* w, float* packed) const {
     for (const Gather& gather : gathers_) {
       gather.pack(w, packed);
@@ -128,7 +140,8 @@ Step pack_weights(const OpSpec& spec) {
   if (spec.out.at(0).count() != gathers->packed_floats())
     throw std::invalid_argument("pack_weights: the output must have " + std::to_string(gathers->packed_floats()) +
                                 " floats");
-  return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }};
+  return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }, 0,
+          gathers->packed_layout()};
 }
 
 // x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed; with "pool",

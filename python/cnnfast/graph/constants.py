@@ -5,11 +5,15 @@ Training graphs are left as they are: their weights change all the time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import cache
+from itertools import chain
 
 import numpy as np
 
-from cnnfast.graph.values import Graph, Node, Value, given
+from cnnfast.graph.plan import memory_of, op_of
+from cnnfast.graph.values import Graph, Node, Value, given, topological_nodes
 from cnnfast.ops import engine
 from cnnfast.ops.core import OPS, Op, apply
 from cnnfast.ops.shape import reshape
@@ -42,7 +46,7 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
         channels = mean.spec.known_shape
         flat = reshape(w, (-1, *channels))
         scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], node.attributes)
-        row = _zeros(graph, (1, *channels)) if b is None else reshape(b, (1, *channels))
+        row = graph.constant(_zeros((1, *channels))) if b is None else reshape(b, (1, *channels))
         shifted = apply(OPS["batch_norm_inference"], [row, gamma, beta, mean, variance], node.attributes)
         maker.inputs[1:3] = [reshape(scaled, w.spec.known_shape), reshape(shifted, channels)]
         maker.take_over(node)
@@ -69,17 +73,28 @@ def pack_weights(graph: Graph) -> None:
         node.attributes = {**node.attributes, "kernel_shape": list(w.spec.known_shape)}
 
 
-def constants_first(graph: Graph) -> int:
-    """Sorts the nodes that depend on weights alone to the front; returns how many they are."""
+def constants_first(graph: Graph, keep: Sequence[Value]) -> list[list[Node]]:
+    """Sorts the nodes that depend on weights alone to the front, in groups that can run one after the other.
+
+    A group ends with a node that others read: one that depends on more than weights, or several, or the caller
+    (`keep`). Before it stand the nodes that are needed for it alone.
+    """
     if changes_weights(graph):
-        return 0
+        return []
     constant = _constant_values(graph)
-
-    def is_constant(node: Node) -> bool:
-        return all(id(v) in constant for v in node.outputs)
-
-    graph.nodes.sort(key=lambda n: not is_constant(n))
-    return sum(is_constant(n) for n in graph.nodes)
+    nodes = topological_nodes([v for n in graph.nodes for v in n.outputs if id(v) in constant])
+    ids = set(map(id, nodes))
+    others = [n for n in graph.nodes if id(n) not in ids]
+    ends = _read_by_others(nodes, [*keep, *(v for n in others for v in n.inputs)])
+    grouped: set[int] = set()
+    groups: list[list[Node]] = []
+    for end in nodes:
+        if id(end) in ends:
+            groups.append([n for n in topological_nodes(end.outputs) if id(n) not in grouped])
+            grouped.update(map(id, groups[-1]))
+    aliases = [n for n in nodes if id(n) not in grouped]
+    graph.nodes = [*chain(*groups), *aliases, *others]
+    return groups
 
 
 def step_of(node: Node) -> engine.Step:
@@ -93,10 +108,20 @@ def known(v: Value) -> tuple[str, list[int]]:
     return v.dtype, list(v.spec.known_shape)
 
 
-def _zeros(graph: Graph, shape: tuple[int, ...]) -> Value:
+def _read_by_others(nodes: Sequence[Node], elsewhere: Sequence[Value | None]) -> set[int]:
+    """The ids of what makes values that are read elsewhere, or by several of `nodes`. Readers see through aliases."""
+    inside = [v for n in nodes if not op_of(n).alias for v in n.inputs]
+    readers = Counter(id(memory_of(v).node) for v in inside if v is not None)
+    found = {id(memory_of(v).node) for v in elsewhere if v is not None}
+    return found | {i for i, count in readers.items() if count > 1}
+
+
+@cache
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """The same array each time: Programs share what is computed from the same arrays."""
     zeros = np.zeros(shape, np.float32)
     zeros.flags.writeable = False
-    return graph.constant(zeros)
+    return zeros
 
 
 def changes_weights(graph: Graph) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from cnnfast.graph.values import Graph, Node, Value
+from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.ops import engine
 from cnnfast.ops.core import Op
 
@@ -14,6 +14,13 @@ def op_of(node: Node) -> Op:
     """The op of a node of a compiled graph, which holds no layers any more."""
     assert isinstance(node.op, Op)
     return node.op
+
+
+def memory_of(v: Value) -> Value:
+    """The value that `v` is an alias of, or itself."""
+    while v.node is not None and op_of(v.node).alias:
+        v = given(v.node, 0)
+    return v
 
 
 @dataclass
@@ -26,9 +33,18 @@ class MemoryPlan:
     arena_bytes: int
 
 
-def plan(graph: Graph, steps: Sequence[engine.Step | None], keep: Sequence[Value]) -> MemoryPlan:
-    """Plans the memory of `graph`; `steps[i]` is node i's step (None for aliases), `keep` must survive to the end."""
-    root = _share(graph, keep)
+def plan(
+    graph: Graph, steps: Sequence[engine.Step | None], keep: Sequence[Value], outside: Container[int] = ()
+) -> MemoryPlan:
+    """Plans the memory of `graph`.
+
+    Args:
+        graph: all nodes, in the order they run.
+        steps: steps[i] is node i's, None for aliases.
+        keep: what must survive to the end.
+        outside: the ids of values that have memory of their own.
+    """
+    root = _share(graph, keep, outside)
     end = len(graph.nodes)
     born: dict[int, int] = {}
     died: dict[int, int] = {}
@@ -43,7 +59,7 @@ def plan(graph: Graph, steps: Sequence[engine.Step | None], keep: Sequence[Value
             died[id(root.get(id(v), v))] = i
     for v in keep:
         died[id(root.get(id(v), v))] = end
-    in_arena = [r for key, r in owner.items() if r.node is not None and key in born]
+    in_arena = [r for key, r in owner.items() if r.node is not None and key in born and key not in outside]
     blocks = [(r.spec.nbytes, born[id(r)], died[id(r)]) for r in in_arena]
     with_workspace = [i for i, s in enumerate(steps) if s is not None and s.workspace_bytes]
     blocks += [(s.workspace_bytes, i, i) for i in with_workspace if (s := steps[i]) is not None]
@@ -59,7 +75,7 @@ def plan(graph: Graph, steps: Sequence[engine.Step | None], keep: Sequence[Value
     )
 
 
-def _share(graph: Graph, keep: Sequence[Value]) -> dict[int, Value]:
+def _share(graph: Graph, keep: Sequence[Value], outside: Container[int]) -> dict[int, Value]:
     """For each value the one whose memory it uses: its own, what it is an alias of, or what it overwrites."""
     root: dict[int, Value] = {}
 
@@ -88,6 +104,8 @@ def _share(graph: Graph, keep: Sequence[Value]) -> dict[int, Value]:
         others = [v for j, v in enumerate(node.inputs) if v is not None and j != place]
         if (
             target.node is not None  # not a feed, a variable or a constant
+            and id(target) not in outside
+            and id(y) not in outside
             and last_use[id(target)] == i
             and all(find(v) is not target for v in others)
             and target.spec.nbytes == y.spec.nbytes

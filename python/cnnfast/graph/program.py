@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 
 import numpy as np
 
 from cnnfast.graph.constants import constants_first, known, pack_weights, step_of
 from cnnfast.graph.fuse import fuse
 from cnnfast.graph.plan import op_of, plan
+from cnnfast.graph.shared import SharedConstants
 from cnnfast.graph.values import Graph, Value
 from cnnfast.ops import engine
-
-_changes_of = attrgetter("changes")  # a network has hundreds of variables, and a run looks at all
 
 
 class Program:
@@ -42,22 +40,25 @@ class Program:
         # Updates last: until then every reader of a variable sees the old value, and a bad loss can stop them all.
         graph.nodes.sort(key=lambda n: bool(op_of(n).updates))
         pack_weights(graph)
-        constants = graph.nodes[: constants_first(graph)]
-        self._weights = [v.variable for n in constants for v in n.inputs if v is not None and v.variable is not None]
+        constants = constants_first(graph, keep)
+        steps = {id(n): step_of(n) for n in graph.nodes if not op_of(n).alias}
+        self._constants = SharedConstants(constants, steps)
         self._updated = [v.variable for n in graph.nodes for i in op_of(n).updates if (v := n.inputs[i]) and v.variable]
-        self._seen: list[int] | None = None  # the weights' `changes` when the constants were computed
-        # Computed once and read at every run.
-        made = {id(v) for n in constants for v in n.outputs}
-        keep += [v for n in graph.nodes[len(constants) :] for v in n.inputs if v is not None and id(v) in made]
-        self._constants = sum(not op_of(n).alias for n in constants)
         self.is_random = any(op_of(n).random for n in graph.nodes)
         self._feeds = list(feeds)
         self._fetches = list(fetches)
-        self._build(graph, keep, guard, pause_at)
+        self._build(graph, [steps.get(id(n)) for n in graph.nodes], keep, guard, pause_at)
 
-    def _build(self, graph: Graph, keep: Sequence[Value], guard: Value | None, pause_at: Sequence[Value]) -> None:
-        steps = [None if op_of(n).alias else step_of(n) for n in graph.nodes]
-        memory = plan(graph, steps, keep)
+    def _build(
+        self,
+        graph: Graph,
+        steps: Sequence[engine.Step | None],
+        keep: Sequence[Value],
+        guard: Value | None,
+        pause_at: Sequence[Value],
+    ) -> None:
+        shared = self._constants.arrays
+        memory = plan(graph, steps, keep, shared)
         numbers: dict[int, int] = {}
         specs: list[tuple[str, list[int]]] = []
         arena: list[tuple[int, int]] = []
@@ -70,6 +71,8 @@ class Program:
                 specs.append(known(owner))
                 if id(owner) in memory.offsets:
                     arena.append((i, memory.offsets[id(owner)]))
+                elif id(owner) in shared:
+                    fixed.append((i, shared[id(owner)]))
                 elif owner.variable is not None:
                     fixed.append((i, owner.variable._value))
                 elif owner.constant is not None:
@@ -88,13 +91,19 @@ class Program:
         position = {id(v): i for i, n in enumerate(n for n in graph.nodes if not op_of(n).alias) for v in n.outputs}
         self._guard = -1 if guard is None else number(guard)
         self._guard_step = -1 if guard is None else _step_of(guard, position)
-        self._pause = max(self._constants, 1 + max((_step_of(v, position) for v in pause_at), default=-1))
+        self._pause = max(self._constants.step_count, 1 + max((_step_of(v, position) for v in pause_at), default=-1))
         self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes)
         self._end = self._engine.step_count
 
     @property
     def arena_bytes(self) -> int:
+        """Memory of this Program alone."""
         return self._engine.arena_bytes
+
+    @property
+    def constant_bytes(self) -> int:
+        """Memory of what depends on weights alone, which other Programs may share."""
+        return self._constants.nbytes
 
     def run(
         self,
@@ -115,8 +124,9 @@ class Program:
         Returns:
             Whether the guard let all steps run, and the fetched arrays.
         """
-        seen = list(map(_changes_of, self._weights))
-        begin = self._pause if half == 1 else self._constants if seen == self._seen else 0
+        if half != 1:
+            self._constants.refresh(lambda begin, end: self._engine.run(arrays, (), seed, begin, end))
+        begin = self._pause if half == 1 else self._constants.step_count
         end = self._pause if half == 0 else self._end
         which = self._every_fetch if fetch is None else fetch
         numbers = self._fetch_numbers if fetch is None else [self._fetch_numbers[i] for i in fetch]
@@ -125,8 +135,6 @@ class Program:
         finally:  # also where it was interrupted: some are updated then
             for v in self._updated:
                 v.changes += 1
-        if begin == 0:
-            self._seen = seen
         return finished, [_shaped(r, self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
 
     def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:

@@ -4,6 +4,7 @@ from cnnfast import _core
 from cnnfast._core import (
     Program,
     Step,
+    arena_array,
     available_isas,
     conv2d_algorithm,
     default_num_threads,
@@ -27,6 +28,7 @@ __all__ = [
     "Program",
     "Step",
     "_core",
+    "arena_array",
     "available_isas",
     "conv2d_algorithm",
     "default_num_threads",
