@@ -9,6 +9,7 @@
 #include "parallel.hpp"
 #include "stream.hpp"
 #include "tile.hpp"
+#include "unpool.hpp"
 
 namespace cnnfast {
 namespace CNNFAST_ISA {
@@ -242,6 +243,24 @@ static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int
     for (int v = 0; v < kTileVecs; ++v) vstore(panel + v * Vec::width, load_cols<kTileVecs, true>(dy, v, cols));
 }
 
+// The same of rows [first, end) of pixels, counted through all images, and channels from k0 on, of a gradient that a
+// max-pooling sends back.
+static inline void conv2d_pack_unpooled_dy(const GatherConv& conv, const ConvInput& dy, std::int64_t first,
+                                           std::int64_t end, std::int64_t k0, std::int64_t cols, float* panel) {
+  std::memset(panel, 0, sizeof(float) * (end - first) * conv.grid_w * kTileCols);
+  for (std::int64_t row = first; row < end; ++row, panel += conv.grid_w * kTileCols) {
+    const std::int64_t n = row / conv.grid_h, i = row % conv.grid_h;
+    if (i >= conv.out_h / 2 * 2) continue;
+    for (std::int64_t j = 0; j + 1 < conv.grid_w; j += 2) {
+      const std::int64_t at = unpooled_at(n, i, j, conv.out_h, conv.out_w, conv.out_c) + conv.out_channel_first + k0;
+      for_each_lanes(cols, [&](auto full, std::int64_t k, std::int64_t lanes) {
+        const UnpooledWindow window(full, dy, at + k, lanes);
+        for (int s = 0; s < 2; ++s) store_lanes(full, panel + (j + s) * kTileCols + k, window.at(i % 2 * 2 + s), lanes);
+      });
+    }
+  }
+}
+
 // The input floats that meet weight rows [m, m + rows) at each pixel of a block, side by side:
 // packed[pixel][kTileRows].
 static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block, std::int64_t block_rows,
@@ -310,8 +329,8 @@ static inline void conv2d_add_slices(const GatherConv& conv, std::int64_t slices
   });
 }
 
-static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& split, const float* x, const float* dy,
-                                   float* dw, std::int64_t dw_pitch, float* workspace) {
+static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& split, const float* x,
+                                   const ConvInput& dy, float* dw, std::int64_t dw_pitch, float* workspace) {
   const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K, slices = split.slices;
   const std::int64_t split_rows = ceil_div(ceil_div(conv.depth, split.row_splits), kTileRows) * kTileRows;
   parallel(slices * split.row_splits, [&](std::int64_t task, int worker) {
@@ -341,8 +360,11 @@ static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& sp
       }
       for (std::int64_t k0 = 0; k0 < K; k0 += kTileCols) {
         const std::int64_t cols = min_of(kTileCols, K - k0);
-        conv2d_pack_dy(dy + row * conv.grid_w * conv.out_c + conv.out_channel_first + k0, pixels, conv.out_c, cols,
-                       panel);
+        const std::int64_t first = row * conv.grid_w * conv.out_c + conv.out_channel_first + k0;
+        if (dy.argmax)
+          conv2d_pack_unpooled_dy(conv, dy, row, band_end, k0, cols, panel);
+        else
+          conv2d_pack_dy(dy.data + first, pixels, conv.out_c, cols, panel);
         for (std::int64_t m = m0; m < m1; m += kTileRows) {
           const auto add = [&](auto packed) {
             const ConvWeightTile<decltype(packed)::value> tile{conv,

@@ -8,6 +8,7 @@
 #include "parallel.hpp"
 #include "stream.hpp"
 #include "tile.hpp"
+#include "unpool.hpp"
 #include "winograd_transforms.hpp"
 
 namespace cnnfast {
@@ -76,6 +77,27 @@ static inline void winograd_patch(const float* image, std::int64_t h, std::int64
   });
 }
 
+// The same of a gradient that a max-pooling sends back, of image n and from channel c0 on.
+template <int SIZE, class F>
+static inline void winograd_unpooled_patch(const ConvInput& dy, std::int64_t n, std::int64_t h, std::int64_t w,
+                                           std::int64_t pitch, std::int64_t c0, std::int64_t row, std::int64_t col,
+                                           std::int64_t channels, const F& f) {
+  for_each_lanes(channels, [&](auto full, std::int64_t c, std::int64_t lanes) {
+    Vec pixels[SIZE * SIZE];
+    for (Vec& pixel : pixels) pixel = vzero();
+    for_each_window(row, col, SIZE, h, w, [&](std::int64_t i, std::int64_t j) {
+      const UnpooledWindow window(full, dy, unpooled_at(n, i, j, h, w, pitch) + c0 + c, lanes);
+      for (int r = 0; r < 2; ++r)
+        for (int s = 0; s < 2; ++s) {
+          const std::int64_t at_row = i + r - row, at_col = j + s - col;
+          if (at_row >= 0 && at_row < SIZE && at_col >= 0 && at_col < SIZE)
+            pixels[at_row * SIZE + at_col] = window.at(r * 2 + s);
+        }
+    });
+    f(c, [&](int i, int j) { return pixels[i * SIZE + j]; });
+  });
+}
+
 // Of the worker, as long as a row of channels.
 static inline const float* winograd_zeros(int worker, std::int64_t channels) {
   float* zeros = worker_scratch(worker, 3, channels);
@@ -85,21 +107,25 @@ static inline const float* winograd_zeros(int worker, std::int64_t channels) {
 
 // v[point][tile][channel] of `tiles` tiles from `first` on, channels [c0, c0 + channels) of the gather's.
 template <class W, class Split>
-static inline void winograd_transform_input(const GatherConv& conv, const Split& split, const float* x,
+static inline void winograd_transform_input(const GatherConv& conv, const Split& split, const ConvInput& x,
                                             std::int64_t first, std::int64_t tiles, std::int64_t c0,
                                             std::int64_t channels, int worker, float* v) {
   const float* zeros = winograd_zeros(worker, channels);
   const std::int64_t pitch = winograd_pitch(channels), point = winograd_apart(split.block_tiles * pitch);
   for (std::int64_t t = 0; t < tiles; ++t, v += pitch) {
     const WinogradTile tile = winograd_tile(split, first + t);
-    const float* image = x + tile.n * conv.in_h * conv.in_w * conv.in_c + conv.channel_first + c0;
-    winograd_patch<W::patch>(image, conv.in_h, conv.in_w, conv.in_c, tile.i * W::stride + conv.row_first,
-                        tile.j * W::stride + conv.col_first,
-                      channels, zeros, [&](std::int64_t c, const auto& pixel) {
-                        winograd_2d<W::patch, W::patch>(W::input, pixel, [&](int i, int j, Vec a) {
-                          vstore(v + (i * W::patch + j) * point + c, a);
-                        });
-                      });
+    const std::int64_t row = tile.i * W::stride + conv.row_first, col = tile.j * W::stride + conv.col_first;
+    const auto transform = [&](std::int64_t c, const auto& pixel) {
+      winograd_2d<W::patch, W::patch>(
+          W::input, pixel, [&](int i, int j, Vec a) { vstore(v + (i * W::patch + j) * point + c, a); });
+    };
+    if (x.argmax) {
+      winograd_unpooled_patch<W::patch>(x, tile.n, conv.in_h, conv.in_w, conv.in_c, conv.channel_first + c0, row, col,
+                                        channels, transform);
+      continue;
+    }
+    const float* image = x.data + tile.n * conv.in_h * conv.in_w * conv.in_c + conv.channel_first + c0;
+    winograd_patch<W::patch>(image, conv.in_h, conv.in_w, conv.in_c, row, col, channels, zeros, transform);
   }
 }
 
@@ -254,7 +280,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
 }
 
 template <class W>
-static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradSplit& split, const float* x,
+static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradSplit& split, const ConvInput& x,
                                          const float* packed, const Ending& ending, float* y, float* workspace) {
   const std::int64_t block_floats = split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
   const bool shared = split.filter_ranges > 1;
@@ -285,8 +311,8 @@ static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradS
     }
   });
 }
-static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, const float* x, const float* packed,
-                            const Ending& ending, float* y, float* workspace) {
+static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, const ConvInput& x,
+                            const float* packed, const Ending& ending, float* y, float* workspace) {
   with_winograd(split.form, [&](auto transforms) {
     winograd_gather_tiles<decltype(transforms)>(conv, split, x, packed, ending, y, workspace);
   });
@@ -295,27 +321,31 @@ static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, 
 // d[point][panel][tile][kTileCols]: A dy A^T of `tiles` tiles, filters [k0, k0 + filters).
 template <class W>
 static inline void winograd_transform_gradient(const GatherConv& conv, const WinogradWeightSplit& split,
-                                               const float* dy, std::int64_t first, std::int64_t tiles,
+                                               const ConvInput& dy, std::int64_t first, std::int64_t tiles,
                                                std::int64_t k0, std::int64_t filters, int worker, float* d) {
   const float* zeros = winograd_zeros(worker, filters);
   const std::int64_t panel = split.block_tiles * kTileCols, point = winograd_apart(winograd_panels(filters) * panel);
   for (std::int64_t t = 0; t < tiles; ++t) {
     const WinogradTile tile = winograd_tile(split, first + t);
-    const float* image = dy + tile.n * conv.out_h * conv.out_w * conv.out_c + conv.out_channel_first + k0;
-    winograd_patch<W::tile>(image, conv.out_h, conv.out_w, conv.out_c, tile.i, tile.j, filters,
-                      zeros, [&](std::int64_t k, const auto& pixel) {
-                        float* to = d + k / kTileCols * panel + t * kTileCols + k % kTileCols;
-                        winograd_2d<W::tile, W::patch>(W::gradient, pixel, [&](int i, int j, Vec a) {
-                          vstore(to + (i * W::patch + j) * point, a);
-                        });
-                      });
+    const auto transform = [&](std::int64_t k, const auto& pixel) {
+      float* to = d + k / kTileCols * panel + t * kTileCols + k % kTileCols;
+      winograd_2d<W::tile, W::patch>(W::gradient, pixel,
+                                     [&](int i, int j, Vec a) { vstore(to + (i * W::patch + j) * point, a); });
+    };
+    if (dy.argmax) {
+      winograd_unpooled_patch<W::tile>(dy, tile.n, conv.out_h, conv.out_w, conv.out_c, conv.out_channel_first + k0,
+                                       tile.i, tile.j, filters, transform);
+      continue;
+    }
+    const float* image = dy.data + tile.n * conv.out_h * conv.out_w * conv.out_c + conv.out_channel_first + k0;
+    winograd_patch<W::tile>(image, conv.out_h, conv.out_w, conv.out_c, tile.i, tile.j, filters, zeros, transform);
   }
 }
 
 template <class W>
 static inline void winograd_backward_weight_tiles(const GatherConv& conv, const WinogradWeightSplit& split,
-                                                  const float* x, const float* dy, float* dw, std::int64_t dw_pitch,
-                                                  float* workspace) {
+                                                  const float* x, const ConvInput& dy, float* dw,
+                                                  std::int64_t dw_pitch, float* workspace) {
   const std::int64_t C = conv.channels, K = conv.out_channels, partial_floats = conv.depth * K;
   const std::int64_t channel_blocks = ceil_div(C, split.block_channels);
   const std::int64_t filter_blocks = ceil_div(K, split.block_filters);
@@ -334,7 +364,7 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
     const std::int64_t begin = slice * split.tiles / split.slices, end = (slice + 1) * split.tiles / split.slices;
     for (std::int64_t first = begin; first < end; first += split.block_tiles) {
       const std::int64_t tiles = min_of(split.block_tiles, end - first);
-      winograd_transform_input<W>(conv, split, x, first, tiles, c0, channels, worker, v);
+      winograd_transform_input<W>(conv, split, ConvInput{x}, first, tiles, c0, channels, worker, v);
       winograd_transform_gradient<W>(conv, split, dy, first, tiles, k0, filters, worker, d);
       for (std::int64_t p = 0; p < split.form.points(); ++p) {
         const float* vp = v + p * v_point;
@@ -365,7 +395,7 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
   if (split.slices > 1) conv2d_add_slices(conv, split.slices, workspace, dw, dw_pitch);
 }
 static void winograd_backward_weight(const GatherConv& conv, const WinogradWeightSplit& split, const float* x,
-                                     const float* dy, float* dw, std::int64_t dw_pitch, float* workspace) {
+                                     const ConvInput& dy, float* dw, std::int64_t dw_pitch, float* workspace) {
   with_winograd(split.form, [&](auto transforms) {
     winograd_backward_weight_tiles<decltype(transforms)>(conv, split, x, dy, dw, dw_pitch, workspace);
   });

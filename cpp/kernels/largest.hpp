@@ -32,5 +32,13 @@ static inline void store_positions(std::uint8_t* to, Vec where, std::int64_t lan
   lanes == Vec::width ? std::memcpy(to, byte, Vec::width) : std::memcpy(to, byte, lanes);
 }
 
+static inline Vec load_positions(const std::uint8_t* from, std::int64_t lanes) {
+  std::uint8_t byte[Vec::width] = {};
+  float position[Vec::width];
+  lanes == Vec::width ? std::memcpy(byte, from, Vec::width) : std::memcpy(byte, from, lanes);
+  convert_positions(Vec::width, byte, position);
+  return vload(position);
+}
+
 }  // namespace CNNFAST_ISA
 }  // namespace cnnfast

@@ -245,6 +245,36 @@ TEST(kernels, pooled_convolutions_stay_in_their_buffers_and_give_the_bits_of_a_p
   }
   set_conv2d_algorithm("auto");
 }
+TEST(kernels, gradients_of_pooled_convolutions_stay_in_their_buffers_and_give_the_bits_of_what_a_pooling_sends_back) {
+  for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
+    set_conv2d_algorithm(algorithm);
+    for (const Case& c : conv_cases()) {
+      const bool dx = c.op == "conv2d_backward_input", dw = c.op == "conv2d_backward_weight";
+      const Shape& dy = c.in[0]->spec.shape;
+      if (!(dx && !c.in[2] && c.in.size() == 3) && !dw) continue;
+      if (dy[1] < 2 || dy[2] < 2) continue;
+      const Shape half{dy[0], dy[1] / 2, dy[2] / 2, dy[3]};
+      const Case pooled{"max_pool2d_backward", {normal(half), whole(Dtype::uint8, half, 4)}, {c.in[0]->spec}};
+      OpSpec spread = spec_of(pooled), fused = spec_of(c);
+      spread.attributes.set("pool_size", Shape{2, 2});
+      spread.attributes.set("strides", Shape{2, 2});
+      spread.attributes.set("padding", Shape{0, 0, 0, 0});
+      spread.attributes.set("size", Shape{dy[1], dy[2]});
+      const Tensors in = random_inputs(c), sent = random_inputs(pooled);
+      Tensors fused_in = in;
+      fused.in[0] = spread.in[0], fused_in[0] = sent[0];
+      fused.in.resize(dx ? 5 : 3), fused.in_present.resize(dx ? 5 : 3), fused_in.resize(dx ? 5 : 3);
+      fused.in.back() = spread.in[1], fused.in_present.back() = true, fused_in.back() = sent[1];
+      on_every_isa([&](Place place) {
+        Tensors plain_in = in;
+        plain_in[0] = run(spread, sent, place)[0];
+        CHECK(run(fused, fused_in, place)[0] == run(spec_of(c), plain_in, place)[0], "for ", describe(c), " by ",
+              algorithm);
+      });
+    }
+  }
+  set_conv2d_algorithm("auto");
+}
 TEST(kernels, packed_weights_give_the_bits_of_the_op_that_packs_them_itself) {
   for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
     set_conv2d_algorithm(algorithm);

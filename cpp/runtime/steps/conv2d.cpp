@@ -47,19 +47,22 @@ class Gather {
   // All that `pack` reads.
   void describe_packing(std::vector<std::int64_t>& layout) const {
     const GatherConv& g = conv();
-    layout.insert(layout.end(), {winograd_ ? split_.tile : 0, g.channels, g.out_channels, g.weight_in_step,
+    const WinogradForm& form = split_.form;  // zeros without
+    layout.insert(layout.end(), {form.tile, form.taps, form.stride, g.channels, g.out_channels, g.weight_in_step,
                                  g.weight_out_step, g.n_taps});
     for (const ConvTap& tap : plan_.taps) layout.push_back(tap.weight);
   }
   void pack(const float* w, float* packed) const {
     winograd_ ? kernels().conv2d_winograd.pack(conv(), split_, w, packed) : kernels().conv2d.pack(conv(), w, packed);
   }
-  void run(const float* x, const float* packed, Ending ending, float* y, float* workspace) const {
+  bool winograd() const { return winograd_; }
+  // x with an argmax: only by Winograd's algorithm.
+  void run(const ConvInput& x, const float* packed, Ending ending, float* y, float* workspace) const {
     if (ending.b) ending.b += conv().out_channel_first;
     if (winograd_)
       kernels().conv2d_winograd.gather(conv(), split_, x, packed, ending, y, workspace);
     else
-      kernels().conv2d.gather(conv(), x, packed, ending, y);
+      kernels().conv2d.gather(conv(), x.data, packed, ending, y);
   }
 
  private:
@@ -94,7 +97,10 @@ class Gathers {
       packed += gather.packed_floats();
     }
   }
-  void run(const float* x, const float* packed, const Ending& ending, float* y, float* workspace) const {
+  bool all_winograd() const {
+    return std::all_of(gathers_.begin(), gathers_.end(), [](const Gather& g) { return g.winograd(); });
+  }
+  void run(const ConvInput& x, const float* packed, const Ending& ending, float* y, float* workspace) const {
     for (const Gather& gather : gathers_) {
       gather.run(x, packed, ending, y, workspace);
       packed += gather.packed_floats();
@@ -165,19 +171,51 @@ Step gather_step(const OpSpec& spec, Planner plan) {
             }
             const Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue, pool,
                                 positions ? a.output<std::uint8_t>(1) : nullptr};
-            gathers->run(a.input(0), weights, ending, a.output(0), a.scratch() + own_floats);
+            gathers->run({a.input(0)}, weights, ending, a.output(0), a.scratch() + own_floats);
           },
           gathers->packed_floats()};
 }
 
 Step conv2d(const OpSpec& spec) { return gather_step(spec, plan_forward); }
 
-// dy, w, b or missing -> dx; also the forward pass of a transposed convolution, which is why it takes a bias
-Step conv2d_backward_input(const OpSpec& spec) { return gather_step(spec, plan_backward_input); }
+// The max-pooling that sends dy back.
+Pool2dShape pooling_of(const Dims& dy, std::int64_t H, std::int64_t W) {
+  Pool2dShape s{};
+  s.N = dy[0], s.H = H, s.W = W, s.C = dy[3], s.P = dy[1], s.Q = dy[2];
+  s.R = s.S = s.stride_h = s.stride_w = 2;
+  return s;
+}
 
-// dy, x -> dw
+// dy, w, b or missing, residual or missing -> dx; also the forward pass of a transposed convolution, which is why it takes
+// a bias. With an argmax as fifth input, dy is what a max-pooling sends back: see ConvInput.
+Step conv2d_backward_input(const OpSpec& spec) {
+  if (!spec.has_in(4)) return gather_step(spec, plan_backward_input);
+  const auto gathers = std::make_shared<Gathers>(
+      plan_backward_input(spec.in.at(0).shape, spec.in.at(1).shape, spec.attributes));
+  const Conv2dShape shape = conv2d_shape(spec.out[0].shape, spec.in[1].shape, spec.attributes);
+  const Pool2dShape pool = pooling_of(spec.in[0].shape, shape.P, shape.Q);
+  // The direct algorithm reads dy as it would be, which is made first.
+  const std::int64_t dy_floats = gathers->all_winograd() ? 0 : pool.N * pool.H * pool.W * pool.C;
+  const Epilogue epilogue = epilogue_of(spec.attributes);
+  return {"", (dy_floats + gathers->packed_floats() + gathers->workspace_floats()) * 4,
+          [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
+            ConvInput dy{a.input(0), a.input<std::uint8_t>(4)};
+            float* weights = a.scratch() + dy_floats;
+            if (dy_floats > 0) {
+              kernels().pool2d.max_backward_u8(pool, dy.data, dy.argmax, a.scratch());
+              dy = {a.scratch()};
+            }
+            gathers->pack(a.input(1), weights);
+            const Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue};
+            gathers->run(dy, weights, ending, a.output(0), weights + gathers->packed_floats());
+          },
+          gathers->packed_floats()};
+}
+
+// dy, x -> dw. With an argmax as third input, dy is what a max-pooling sends back: see ConvInput.
 Step conv2d_backward_weight(const OpSpec& spec) {
   const Conv2dShape shape = conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes);
+  const bool pooled = spec.has_in(2);
   auto plans = std::make_shared<GatherPlans>(plan_conv2d_windows(shape));
   const GatherConv& first = plans->front().conv;
   const auto form = winograd_weight_form(first);
@@ -187,13 +225,14 @@ Step conv2d_backward_weight(const OpSpec& spec) {
   const std::int64_t slices = winograd ? winograd_split.slices : direct_split.slices;
   const std::int64_t floats = slices > 1 ? slices * first.depth * first.out_channels : 0;
   return {"", floats * 4, [=, K = shape.K](const StepArgs& a) {
+            const ConvInput dy{a.input(0), pooled ? a.input<std::uint8_t>(2) : nullptr};
             for (const GatherPlan& plan : *plans) {
               float* dw = a.output(0) + plan.conv.out_channel_first;
               if (winograd)
-                kernels().conv2d_winograd.backward_weight(plan.conv, winograd_split, a.input(1), a.input(0), dw, K,
+                kernels().conv2d_winograd.backward_weight(plan.conv, winograd_split, a.input(1), dy, dw, K,
                                                           a.scratch());
               else
-                kernels().conv2d.backward_weight(plan.conv, direct_split, a.input(1), a.input(0), dw, K, a.scratch());
+                kernels().conv2d.backward_weight(plan.conv, direct_split, a.input(1), dy, dw, K, a.scratch());
             }
           }};
 }

@@ -36,7 +36,12 @@ bool other_type_allowed(const OpSpec& spec, std::size_t input) {
   const Rule common = [](const OpSpec& s, std::size_t i) { return s.in[i].dtype == s.out.at(0).dtype; };
   const Rule second = [](const OpSpec&, std::size_t i) { return i == 1; };
   const Rule classes = [](const OpSpec& s, std::size_t i) { return i == 1 && s.in[i].dtype == Dtype::int32; };
+  const Rule argmax = [](const OpSpec& s, std::size_t i) {
+    return i == (s.op == "conv2d_backward_input" ? 4u : 2u) && s.in[i].dtype == Dtype::uint8;
+  };
   static const std::map<std::string, Rule> rules = {
+      {"conv2d_backward_input", argmax},
+      {"conv2d_backward_weight", argmax},
       {"cast", any},
       {"concatenate", common},
       {"slice", common},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnnfast.graph.constants import fold_batch_norms
 from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
@@ -21,6 +22,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     _fuse_activation_and_norm_gradients(graph, keep)
     _mask_before_pooling_gradients(graph, keep)
     _fuse_poolings(graph, keep)
+    _fuse_pooling_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
 
 
@@ -182,13 +184,48 @@ def _fuse_poolings(graph: Graph, keep: Sequence[Value]) -> None:
         maker = x.node
         if maker is None or maker.op.name != "conv2d" or len(maker.inputs) > 3 or uses[id(x)] != 1:
             continue
-        if list(a["pool_size"]) == list(a["strides"]) == [2, 2] and not any(a["padding"]):
+        if _pools_2x2(a):
             maker.attributes = {**maker.attributes, "pool": 1}
             maker.outputs = node.outputs
             for output in maker.outputs:
                 output.node = maker
             dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+def _pools_2x2(a: Mapping[str, Any]) -> bool:
+    return list(a["pool_size"]) == list(a["strides"]) == [2, 2] and not any(a["padding"])
+
+
+# The gradients of a convolution, and where they take the argmax of the max-pooling that sends their first input back.
+_TAKES_ARGMAX = {"conv2d_backward_input": 4, "conv2d_backward_weight": 2}
+
+
+def _fuse_pooling_gradients(graph: Graph, keep: Sequence[Value]) -> None:
+    """What a max-pooling of 2x2 pixels sends back is worked out where a convolution's gradients read it.
+
+    It has four times as many elements as the pooling's output, three of them zeros.
+    """
+    kept = {id(v) for v in keep}
+    dropped: set[int] = set()
+    for node in graph.nodes:
+        if node.op.name != "max_pool2d_backward" or not _pools_2x2(node.attributes):
+            continue
+        spread = node.outputs[0]
+        readers = [n for n in graph.nodes if any(v is spread for v in n.inputs)]
+        if id(spread) in kept or not all(_takes_argmax(n, spread) for n in readers):
+            continue
+        for reader in readers:
+            place = _TAKES_ARGMAX[reader.op.name]
+            reader.inputs[0] = node.inputs[0]
+            reader.inputs += [None] * (place - len(reader.inputs)) + [node.inputs[1]]
+        dropped.add(id(node))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+def _takes_argmax(node: Node, dy: Value) -> bool:
+    place = _TAKES_ARGMAX.get(node.op.name)
+    return place is not None and len(node.inputs) <= place and all(v is not dy for v in node.inputs[1:])
 
 
 def _fuse_activation_and_bias_gradients(graph: Graph, keep: Sequence[Value]) -> None:

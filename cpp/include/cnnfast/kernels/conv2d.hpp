@@ -53,14 +53,22 @@ struct WeightSplit {
   bool pack_x;  // bands are copied as the tiles read them, and may reach over several images
 };
 
+// A tensor that a convolution reads. With argmax it is the gradient that a max-pooling of 2x2 sends back: data and argmax
+// have a pixel for each 2x2, whose value goes to that of the four (0 to 3) which argmax says, 0 to the others and to rows
+// and columns past the last whole four.
+struct ConvInput {
+  const float* data;
+  const std::uint8_t* argmax = nullptr;
+};
+
 struct Conv2dKernels {
   std::int64_t (*packed_floats)(const GatherConv& conv);
   void (*pack)(const GatherConv& conv, const float* w, float* packed);
   void (*gather)(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y);
   // dw[row, k] for the forward gather `conv`; dw has row pitch dw_pitch. The partial sums of split.slices > 1 meet in
   // workspace, of slices * depth * out_channels floats.
-  void (*backward_weight)(const GatherConv& conv, const WeightSplit& split, const float* x, const float* dy, float* dw,
-                          std::int64_t dw_pitch, float* workspace);
+  void (*backward_weight)(const GatherConv& conv, const WeightSplit& split, const float* x, const ConvInput& dy,
+                          float* dw, std::int64_t dw_pitch, float* workspace);
 };
 
 }  // namespace cnnfast

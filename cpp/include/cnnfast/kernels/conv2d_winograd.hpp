@@ -44,12 +44,12 @@ struct Conv2dWinogradKernels {
   std::int64_t (*packed_floats)(const GatherConv& conv, const WinogradSplit& split);
   void (*pack)(const GatherConv& conv, const WinogradSplit& split, const float* w, float* packed);
   std::int64_t (*workspace_floats)(const GatherConv& conv, const WinogradSplit& split);
-  void (*gather)(const GatherConv& conv, const WinogradSplit& split, const float* x, const float* packed,
+  void (*gather)(const GatherConv& conv, const WinogradSplit& split, const ConvInput& x, const float* packed,
                  const Ending& ending, float* y, float* workspace);
   // dw[row, k] as in Conv2dKernels; with several slices their sums meet in workspace, of slices * depth * out_channels
   // floats.
-  void (*backward_weight)(const GatherConv& conv, const WinogradWeightSplit& split, const float* x, const float* dy,
-                          float* dw, std::int64_t dw_pitch, float* workspace);
+  void (*backward_weight)(const GatherConv& conv, const WinogradWeightSplit& split, const float* x,
+                          const ConvInput& dy, float* dw, std::int64_t dw_pitch, float* workspace);
 };
 
 }  // namespace cnnfast
