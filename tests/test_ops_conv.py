@@ -34,6 +34,9 @@ SHAPES = [
     # Several blocks of pixels and ranges of channels, with weights that stay in a core's cache and with more.
     (1, 14, 14, 24, 100, 1, 1, (1, 1), "valid", (1, 1), 1),
     (1, 15, 13, 400, 400, 1, 1, (1, 1), "valid", (1, 1), 1),
+    # Blocks of pixels of unequal height, whose tiles have unequal heights; pixels that nobody reads.
+    (1, 7, 7, 1000, 136, 1, 1, (1, 1), "valid", (1, 1), 1),
+    (1, 14, 13, 40, 200, 1, 1, (2, 2), "valid", (1, 1), 1),
 ]
 
 

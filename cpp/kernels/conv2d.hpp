@@ -93,6 +93,8 @@ static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std
   return {block, rows * row_pitch, row_pitch};
 }
 
+// AHEAD: it asks for memory from `ahead` on meanwhile.
+template <bool AHEAD>
 struct ConvForwardTile {
   const GatherConv& conv;
   const ConvPass pass;
@@ -104,6 +106,7 @@ struct ConvForwardTile {
   bool first, last;
   bool stream;             // see stream.hpp
   std::int64_t cols;
+  const float* ahead;      // a line for each weight row of the pass
 
   template <int MR, int NV, bool PARTIAL>
   void run() const {
@@ -123,7 +126,8 @@ struct ConvForwardTile {
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) a[i] = x[i] + run.offset;
       // The panel is padded to full vectors: whole loads, whatever `cols`.
-      tile_multiply<MR, NV, false>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length);
+      tile_multiply<MR, NV, false, AHEAD>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length,
+                                          AHEAD ? ahead + (run.depth - pass.depth) * kLineFloats : nullptr);
     }
     if (last) apply_epilogue(tile, ending.epilogue);
     for_tile<MR, NV>([&](int i, int v) {
@@ -134,6 +138,14 @@ struct ConvForwardTile {
     });
   }
 };
+
+// What the `tile`-th tile over `rows` rows of weights asks for, if anything. The weights behind them, of the next pass
+// or panel, come from memory where a network is large, and slower than a tile takes them: the first tiles ask for them,
+// a line at each row.
+static inline const float* conv2d_ahead(const float* weights, std::int64_t rows, std::int64_t tile) {
+  constexpr std::int64_t kLines = kTileCols / kLineFloats;  // of a row
+  return tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;
+}
 
 // Where in y or argmax the output pixel that has the largest of sums (i, j) to (i + 1, j + 1) begins.
 static inline std::int64_t conv2d_pooled_at(const GatherConv& conv, std::int64_t n, std::int64_t i, std::int64_t j) {
@@ -212,22 +224,30 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
       const std::int64_t cols = min_of(kTileCols, end_channel - k0);
       for (std::int64_t p = 0; p < conv.n_passes; ++p) {
-        for (m = 0; m < pixels; m += kTileRows) {
-          const std::int64_t tile_rows = min_of(kTileRows, pixels - m);
-          for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[m + i] + k0;
-          const ConvForwardTile tile{conv,
-                                     conv.passes[p],
-                                     xs + m,
-                                     yt,
-                                     own ? own : y,
-                                     packed + k0 * conv.depth,
-                                     {ending.b ? ending.b + k0 : nullptr, ending.residual, ending.epilogue},
-                                     p == 0,
-                                     p + 1 == conv.n_passes,
-                                     stream && p + 1 == conv.n_passes,
-                                     cols};
-          dispatch_tile(tile_rows, cols, tile);
-        }
+        const ConvPass& pass = conv.passes[p];
+        const float* panel = packed + k0 * conv.depth;
+        const float* weights = panel + pass.depth * kTileCols;
+        even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {
+          for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[first + i] + k0;
+          const float* ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
+          const auto multiply = [&](auto asks) {
+            const ConvForwardTile<decltype(asks)::value> tile{
+                conv,
+                pass,
+                xs + first,
+                yt,
+                own ? own : y,
+                panel,
+                {ending.b ? ending.b + k0 : nullptr, ending.residual, ending.epilogue},
+                p == 0,
+                p + 1 == conv.n_passes,
+                stream && p + 1 == conv.n_passes,
+                cols,
+                ahead};
+            dispatch_tile(tile_rows, cols, tile);
+          };
+          ahead ? multiply(std::true_type{}) : multiply(std::false_type{});
+        });
       }
     }
     if (own)

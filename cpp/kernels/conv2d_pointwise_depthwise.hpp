@@ -51,6 +51,7 @@ struct PointwiseTile {
   const float *packed, *b;
   Epilogue epilogue;
   float* y;
+  const float* ahead;  // asked for meanwhile, a line for each row of the weights
 
   template <int MR, int NV, bool>
   void run() const {
@@ -62,7 +63,7 @@ struct PointwiseTile {
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = vload(b + v * Vec::width);
     }
-    tile_multiply<MR, NV, false>(tile, a, 1, packed, kTileCols, NV * Vec::width, C);
+    tile_multiply<MR, NV, false, true>(tile, a, 1, packed, kTileCols, NV * Vec::width, C, ahead);
     apply_epilogue(tile, epilogue);
     store_rows<MR, NV, false>(tile, y, kTileCols, false, NV * Vec::width);
   }
@@ -112,13 +113,6 @@ struct RingDepthwiseTile {
   }
 };
 
-// Calls f(first, count) for `size` positions in pieces of nearly equal length that a register tile has rows for.
-template <class F>
-static inline void even_tiles(std::int64_t size, const F& f) {
-  const std::int64_t tiles = ceil_div(size, kTileRows);
-  for (std::int64_t t = 0; t < tiles; ++t) f(t * size / tiles, (t + 1) * size / tiles - t * size / tiles);
-}
-
 // One panel of channels of a band of one image's output rows.
 struct PointwiseDepthwiseTask {
   const PointwiseDepthwise& conv;
@@ -139,9 +133,11 @@ struct PointwiseDepthwiseTask {
   // Row h of the 1x1 convolution's result; x is the image.
   void expand_row(const float* x, std::int64_t h) const {
     float* row = ring.of(h) + ring.left * kTileCols;
+    // The next task has the panel behind this one: two rows ask for half of it each, the others for what is at hand.
+    const float* ahead = weights.packed + (h % ring.rows < 2 ? kTileCols + h % ring.rows * kLineFloats : 0) * conv.C;
     even_tiles(ring.cols, [&](std::int64_t w, std::int64_t count) {
       tiles(count, PointwiseTile{x + (h * conv.cols.in + w) * conv.C, conv.C, weights.packed, weights.b, pointwise,
-                                 row + w * kTileCols});
+                                 row + w * kTileCols, ahead});
     });
   }
 

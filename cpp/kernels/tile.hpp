@@ -48,16 +48,21 @@ static inline void store_cols(float* p, int v, Vec a, std::int64_t cols) {
   if (left > 0) vstore_first(p + v * Vec::width, a, left > Vec::width ? Vec::width : left);
 }
 
-// Always inlined: as a call, all accumulators would go through memory.
-template <int MR, int NV, bool PARTIAL>
+static constexpr int kSecondLevel = 2;  // the cache that __builtin_prefetch brings lines to
+static constexpr std::int64_t kLineFloats = 16;  // of a cache line
+
+// Always inlined: as a call, all accumulators would go through memory. AHEAD asks for a line of memory at each step,
+// those from `ahead` on: they are in the second-level cache when they are needed.
+template <int MR, int NV, bool PARTIAL, bool AHEAD = false>
 [[gnu::always_inline]] static inline void tile_multiply(Tile<MR, NV>& tile, const float* const* a, std::int64_t a_step,
                                                         const float* b, std::int64_t b_step, std::int64_t cols,
-                                                        std::int64_t length) {
+                                                        std::int64_t length, const float* ahead = nullptr) {
   const float* row[MR];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) row[i] = a[i];
   std::int64_t at = 0;
   for (std::int64_t t = 0; t < length; ++t, at += a_step, b += b_step) {
+    if (AHEAD) __builtin_prefetch(ahead + t * kLineFloats, 0, kSecondLevel);
     Vec bv[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) bv[v] = load_cols<NV, PARTIAL>(b, v, cols);
@@ -137,6 +142,13 @@ static inline void with_epilogue_gradient(Epilogue epilogue, const F& f) {
   if (epilogue == Epilogue::relu) return f([](Vec dy, Vec y) { return relu_gradient(dy, y); });
   if (epilogue == Epilogue::relu6) return f([](Vec dy, Vec y) { return relu6_gradient(dy, y); });
   f([](Vec dy, Vec) { return dy; });
+}
+
+// Calls f(first, count) for `size` rows in pieces of nearly equal length that a register tile has rows for.
+template <class F>
+static inline void even_tiles(std::int64_t size, const F& f) {
+  const std::int64_t tiles = ceil_div(size, kTileRows);
+  for (std::int64_t t = 0; t < tiles; ++t) f(t * size / tiles, (t + 1) * size / tiles - t * size / tiles);
 }
 
 // Calls f.template run<MR, NV, PARTIAL>() for a tile of `rows` x `cols`.

@@ -33,7 +33,10 @@ std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, un
 // there would otherwise be too few tasks.
 void cut_tasks(GatherConv& g, std::int64_t row_unit) {
   const std::int64_t pixel_floats = std::min(g.out_channels, kTaskChannels);
-  const std::int64_t row_floats = g.row_step * g.block_w * g.block_c + g.grid_w * pixel_floats;
+  // Of a window smaller than the stride, rows and columns between windows are not read.
+  const std::int64_t rows_read = std::min(g.row_step, g.row_last - g.row_first + 1);
+  const std::int64_t cols_read = std::min(g.block_w, g.grid_w * (g.col_last - g.col_first + 1));
+  const std::int64_t row_floats = rows_read * cols_read * g.block_c + g.grid_w * pixel_floats;
   const std::int64_t fit = std::max<std::int64_t>(1, kTaskFloats / std::max<std::int64_t>(1, row_floats));
   const std::int64_t spread = std::max(ceil_div(g.grid_h * g.N, kWantedTasks), ceil_div(kTaskPixels, g.grid_w));
   const std::int64_t rows_wanted = std::max<std::int64_t>(1, std::min(fit, spread));
@@ -41,6 +44,9 @@ void cut_tasks(GatherConv& g, std::int64_t row_unit) {
     g.rows_per_task = ceil_div(g.grid_h, ceil_div(g.grid_h, rows_wanted));  // bands of nearly equal height
     if (g.grid_w == 1) row_unit = kTileRowsUnit;
     g.rows_per_task = std::min(round_up(g.rows_per_task, row_unit), g.grid_h);
+    // Too few rows for a task of their own are spread over the others.
+    if (g.grid_w == 1 && g.grid_h % g.rows_per_task < kTileRowsUnit / 2)
+      g.rows_per_task = ceil_div(g.grid_h, g.grid_h / g.rows_per_task);
     g.images_per_task = 1;
   } else {
     g.rows_per_task = g.grid_h;
@@ -89,17 +95,14 @@ void finish(GatherPlan& plan, const std::vector<Tap>& taps, std::int64_t row_uni
     }
   }
   plan.runs = std::move(cut);
-  std::int64_t rows = 0;
   for (std::size_t r = 0; r < plan.runs.size(); ++r) {
     const auto at = static_cast<std::int64_t>(r);
-    if (plan.passes.empty() || rows + plan.runs[r].length > kPassRows) {
-      plan.passes.push_back({at, at});
-      rows = 0;
-    }
-    rows += plan.runs[r].length;
+    if (plan.passes.empty() || plan.passes.back().rows + plan.runs[r].length > kPassRows)
+      plan.passes.push_back({at, at, plan.runs[r].depth, 0});
+    plan.passes.back().rows += plan.runs[r].length;
     plan.passes.back().end = at + 1;
   }
-  if (plan.passes.empty()) plan.passes.push_back({0, 0});  // no taps: the output is the bias alone
+  if (plan.passes.empty()) plan.passes.push_back({0, 0, 0, 0});  // no taps: the output is the bias alone
 
   cut_tasks(g, row_unit);
   g.taps = plan.taps.data();

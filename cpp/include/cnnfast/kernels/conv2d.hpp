@@ -13,9 +13,10 @@ struct ConvRun {
   std::int64_t offset, depth, length;
 };
 
-// Runs [begin, end): together so few weight rows that a panel of them stays in the first-level cache.
+// Runs [begin, end): together so few weight rows that a panel of them stays in the first-level cache. They are the `rows`
+// from `depth` on.
 struct ConvPass {
-  std::int64_t begin, end;
+  std::int64_t begin, end, depth, rows;
 };
 
 struct ConvTap {
