@@ -209,7 +209,8 @@ PYBIND11_MODULE(_core, m) {
       .def(py::init(&make_python_step), py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"))
       .def_readonly("op", &Step::op)
       .def_readonly("workspace_bytes", &Step::workspace_bytes)
-      .def_readonly("packed_floats", &Step::packed_floats);
+      .def_readonly("packed_floats", &Step::packed_floats)
+      .def_readonly("moment_blocks", &Step::moment_blocks);
 
   py::class_<PyProgram>(m, "Program")
       .def(py::init<const std::vector<PySpec>&, const std::vector<std::pair<int, std::int64_t>>&,

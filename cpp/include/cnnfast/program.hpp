@@ -72,6 +72,8 @@ struct Step {
   std::function<void(const StepArgs&)> run;
   // Floats of the weights as the step's kernel wants them, when it packs them itself at each run (see pack_weights).
   std::int64_t packed_floats = 0;
+  // Blocks of its result whose moments a convolution can give as a second output, (blocks, 4, K); 0: it cannot.
+  std::int64_t moment_blocks = 0;
 };
 
 Step make_step(const OpSpec& spec);  // throws std::invalid_argument for an unknown op

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cnnfast.graph.constants import fold_batch_norms
 from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
+from cnnfast.graph.fuse_moments import fuse_moments
 from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.ops.core import OPS, Op
 
@@ -22,6 +23,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     _mask_before_pooling_gradients(graph, keep)
     _fuse_poolings(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
+    fuse_moments(graph)
 
 
 def remove_unused(graph: Graph, keep: Sequence[Value]) -> None:
