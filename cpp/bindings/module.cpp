@@ -222,7 +222,8 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("packed_layout", [](const Step& s) {
         return py::bytes(reinterpret_cast<const char*>(s.packed_layout.data()),
                          s.packed_layout.size() * sizeof(std::int64_t));
-      });
+      })
+      .def_readonly("moment_blocks", &Step::moment_blocks);
 
   py::class_<PyProgram>(m, "Program")
       .def(py::init<const std::vector<PySpec>&, const std::vector<std::pair<int, std::int64_t>>&,

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "block_moments.hpp"
 #include "cnnfast/kernels/conv2d.hpp"
 #include "lanes.hpp"
 #include "largest.hpp"
@@ -105,6 +106,8 @@ struct ConvForwardTile {
   Ending ending;           // its b begins with the panel's
   bool first, last;
   bool stream;             // see stream.hpp
+  BlockMoments moments;    // of the panel
+  bool opens_block;
   std::int64_t cols;
   const float* ahead;      // a line for each weight row of the pass
 
@@ -130,6 +133,7 @@ struct ConvForwardTile {
                                           AHEAD ? ahead + (run.depth - pass.depth) * kLineFloats : nullptr);
     }
     if (last) apply_epilogue(tile, ending.epilogue);
+    if (last && moments.rows) add_moments<MR, NV, PARTIAL>(tile, moments, opens_block, cols);
     for_tile<MR, NV>([&](int i, int v) {
       if (!PARTIAL && stream)
         vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
@@ -184,10 +188,14 @@ static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending
       }
 }
 
+static std::int64_t conv2d_moment_blocks(const GatherConv& conv) {
+  return ceil_div(conv.grid_h, conv.rows_per_task) * ceil_div(conv.N, conv.images_per_task);
+}
+
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
   const bool stream = !ending.pool && conv2d_streams(conv, ending, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
-  const std::int64_t blocks = bands * ceil_div(conv.N, conv.images_per_task);
+  const std::int64_t blocks = conv2d_moment_blocks(conv);
   const std::int64_t ranges = ceil_div(conv.out_channels, conv.channels_per_task);
   // Where the weights stay in each core's cache, a worker has pixels with all their channels, as the kernels before and
   // behind give them to it; else ranges of channels, whose weights are used by all blocks while they are in the cache.
@@ -220,6 +228,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
         for (std::int64_t j = 0; j < grid_w; ++j, ++m, from += x_step, to += y_step) xs[m] = from, ys[m] = to;
       }
 
+    const BlockMoments moments = BlockMoments{ending.moments, conv.out_c}.of(block_index).at(conv.out_channel_first);
     std::int64_t yt[kTileRows];
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
       const std::int64_t cols = min_of(kTileCols, end_channel - k0);
@@ -242,6 +251,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                 p == 0,
                 p + 1 == conv.n_passes,
                 stream && p + 1 == conv.n_passes,
+                moments.at(k0),
+                first == 0,
                 cols,
                 ahead};
             dispatch_tile(tile_rows, cols, tile);
@@ -250,6 +261,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
         });
       }
     }
+    if (moments.rows) count_moments(moments.at(first_channel), pixels, end_channel - first_channel);
     if (own)
       conv2d_pool_band(conv, ending, own, own_pitch, n0, images, i0, band, first_channel, end_channel - first_channel, y);
   });
@@ -407,7 +419,7 @@ static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& sp
   if (slices > 1) conv2d_add_slices(conv, slices, workspace, dw, dw_pitch);
 }
 
-static constexpr Conv2dKernels conv2d_kernels = {conv2d_packed_floats, conv2d_pack, conv2d_gather,
+static constexpr Conv2dKernels conv2d_kernels = {conv2d_packed_floats, conv2d_pack, conv2d_moment_blocks, conv2d_gather,
                                                  conv2d_backward_weight};
 
 }  // namespace CNNFAST_ISA

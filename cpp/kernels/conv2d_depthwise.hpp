@@ -3,6 +3,7 @@
 #pragma once
 #include <cstring>
 
+#include "block_moments.hpp"
 #include "cnnfast/kernels/conv2d_depthwise.hpp"
 #include "elementwise.hpp"
 #include "parallel.hpp"
@@ -70,6 +71,8 @@ struct DepthwiseTile {
   Epilogue epilogue;
   float* y;
   bool stream;
+  BlockMoments moments;
+  bool opens_block;
   std::int64_t channels;
 
   template <int MR, int NV, bool PARTIAL>
@@ -91,13 +94,16 @@ struct DepthwiseTile {
       }
     }
     apply_epilogue(tile, epilogue);
+    if (moments.rows) add_moments<MR, NV, PARTIAL>(tile, moments, opens_block, channels);
     store_rows<MR, NV, PARTIAL>(tile, y, y_step, stream, channels);
   }
 };
 
-// Row i of the grid; y is its first pixel, y_step floats before the next.
+// Row i of the grid; y is its first pixel, y_step floats before the next. Its moments are added to those of a block,
+// which it may open.
 static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* w,
-                                 const float* b, Epilogue epilogue, float* y, bool stream, std::int64_t y_step) {
+                                 const float* b, Epilogue epilogue, float* y, bool stream, std::int64_t y_step,
+                                 const BlockMoments& moments = {}, bool opens_block = false) {
   const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
   const Range row_taps = depthwise_taps(rows, i);
   const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
@@ -127,6 +133,8 @@ static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, s
                                epilogue,
                                y + j * y_step + k,
                                stream,
+                               moments.at(k),
+                               opens_block && j == 0,
                                channels};
       dispatch_tile(count, channels, tile);
     }
@@ -156,12 +164,18 @@ static inline void depthwise_bands(const DepthwiseGather& conv, const float* x, 
   }
 }
 
+static std::int64_t conv2d_depthwise_moment_blocks(const DepthwiseGather& conv) {
+  return ceil_div(conv.N * conv.rows.grid, conv.rows_per_task);
+}
+
 static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x, const float* w, const float* b,
-                                    Epilogue epilogue, float* y) {
+                                    Epilogue epilogue, float* y, float* moments) {
   const std::int64_t all_rows = conv.N * conv.rows.grid, channels = conv.K / conv.fold;
   const bool stream = streams(y, conv.N * conv.rows.out * conv.cols.out * channels, channels);
-  parallel(ceil_div(all_rows, conv.rows_per_task), [&](std::int64_t task, int worker) {
+  parallel(conv2d_depthwise_moment_blocks(conv), [&](std::int64_t task, int worker) {
     const std::int64_t begin = task * conv.rows_per_task, end = min_of(begin + conv.rows_per_task, all_rows);
+    const BlockMoments own = BlockMoments{moments, channels}.of(task);
+    bool opens_block = true;
     using At = std::int64_t;
     depthwise_bands(conv, x, begin, end, worker, [&](At n, At i0, At i1, DepthwiseRows in) {
       for (std::int64_t i = i0; i < i1; ++i) {
@@ -169,7 +183,8 @@ static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x,
         float* to = y + (row * conv.cols.out + conv.cols.out_first) * channels;
         const std::int64_t to_step = conv.cols.out_step * channels;
         if (conv.fold == 1) {
-          depthwise_row(conv, in, i, w, b, epilogue, to, stream, to_step);
+          depthwise_row(conv, in, i, w, b, epilogue, to, stream, to_step, own, opens_block);
+          opens_block = false;
           continue;
         }
         float* unfolded = worker_scratch(worker, 1, conv.cols.grid * conv.K);
@@ -178,6 +193,7 @@ static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x,
           depthwise_fold(channels, conv.fold, unfolded + j * conv.K, to + j * to_step);
       }
     });
+    if (own.rows) count_moments(own, (end - begin) * conv.cols.grid, channels);
   });
 }
 
@@ -285,8 +301,8 @@ static void conv2d_depthwise_backward_weight(const DepthwiseGather& conv, const 
   });
 }
 
-static constexpr Conv2dDepthwiseKernels conv2d_depthwise_kernels = {conv2d_depthwise_gather,
-                                                                    conv2d_depthwise_backward_weight};
+static constexpr Conv2dDepthwiseKernels conv2d_depthwise_kernels = {
+    conv2d_depthwise_moment_blocks, conv2d_depthwise_gather, conv2d_depthwise_backward_weight};
 
 }  // namespace CNNFAST_ISA
 }  // namespace cnnfast

@@ -107,6 +107,36 @@ static void norm_moments(const BatchNormShape& s, const float* x, float* mean, f
   }
 }
 
+// For some channels side by side: the mean, then the squares of what the x of each block differ from it,
+// sum (x - mean)^2 = sum (x - shift)^2 + 2 d sum (x - shift) + n d^2 with d = shift - mean.
+static void norm_join_moments(const BatchNormShape& s, std::int64_t blocks, const float* moments, float* mean,
+                              float* variance) {
+  constexpr std::int64_t kSide = 16;
+  const double share = 1.0 / static_cast<double>(s.M);
+  parallel(ceil_div(s.C, kSide), [&](std::int64_t task, int) {
+    const std::int64_t c0 = task * kSide, channels = min_of(kSide, s.C - c0);
+    double centre[kSide] = {}, squares[kSide] = {};
+    const auto each_block = [&](const auto& f) {
+      for (std::int64_t i = 0; i < blocks; ++i) {
+        const float* rows = moments + kMomentRows * i * s.C + c0;
+        for (std::int64_t c = 0; c < channels; ++c)
+          f(c, double{rows[c]}, double{rows[s.C + c]}, double{rows[2 * s.C + c]}, double{rows[3 * s.C + c]});
+      }
+    };
+    each_block([&](std::int64_t c, double shift, double sum, double, double n) {
+      centre[c] += (n * shift + sum) * share;
+    });
+    each_block([&](std::int64_t c, double shift, double sum, double square, double n) {
+      const double d = shift - centre[c];
+      squares[c] += square + d * (2 * sum + n * d);
+    });
+    for (std::int64_t c = 0; c < channels; ++c) {
+      mean[c0 + c] = static_cast<float>(centre[c]);
+      variance[c0 + c] = squares[c] < 0 ? 0.0f : static_cast<float>(squares[c] * share);  // NaN stays
+    }
+  });
+}
+
 // gamma / sqrt(variance + epsilon) of the channels from c.
 template <class Full>
 static inline Vec norm_scale(Full full, const BatchNormShape& s, const float* gamma, const float* variance,
@@ -252,9 +282,9 @@ static void norm_moving_average(std::int64_t n, float momentum, const float* val
   map_vectors(n, moving, value, moving, [=](Vec old, Vec now) { return vfma(old, keep, now * take); });
 }
 
-static constexpr NormKernels norm_kernels = {norm_workspace,      norm_moments,        norm_normalize,
-                                             norm_backward_scale, norm_backward_batch, norm_backward_constant,
-                                             norm_moving_average};
+static constexpr NormKernels norm_kernels = {
+    norm_workspace,      norm_moments,           norm_join_moments,  norm_normalize, norm_backward_scale,
+    norm_backward_batch, norm_backward_constant, norm_moving_average};
 
 }  // namespace CNNFAST_ISA
 }  // namespace cnnfast

@@ -275,6 +275,42 @@ TEST(kernels, gradients_of_pooled_convolutions_stay_in_their_buffers_and_give_th
   }
   set_conv2d_algorithm("auto");
 }
+TEST(kernels, convolutions_with_moments_stay_in_their_buffers_and_give_the_same_bits_and_their_moments) {
+  set_conv2d_algorithm("direct");
+  for (const Case& c : conv_cases()) {
+    if (c.op != "conv2d" && c.op != "depthwise_conv2d") continue;
+    const OpSpec plain = spec_of(c);
+    const Tensors in = random_inputs(c);
+    on_every_isa([&](Place place) {
+      OpSpec spec = plain;
+      const std::int64_t blocks = make_step(spec).moment_blocks, K = spec.out[0].shape[3];
+      spec.out.push_back({Dtype::float32, {blocks, kMomentRows, K}});
+      const Tensors results = run(spec, in, place);
+      CHECK(results[0] == run(plain, in, place)[0], "for ", describe(c));
+      const std::vector<double> y = numbers(spec.out[0], results[0]), rows = numbers(spec.out[1], results[1]);
+      const std::int64_t pixels = spec.out[0].count() / K;
+      for (std::int64_t k = 0; k < K; ++k) {
+        double sum = 0, square = 0, count = 0, exact_sum = 0, exact_square = 0;
+        for (std::int64_t i = 0; i < blocks; ++i) {
+          const double* row = &rows[static_cast<std::size_t>(i * kMomentRows * K + k)];
+          const double shift = row[0], n = row[3 * K];
+          sum += row[K] + n * shift, square += row[2 * K] + 2 * shift * row[K] + n * shift * shift, count += n;
+        }
+        for (std::int64_t i = 0; i < pixels; ++i) {
+          const double value = y[static_cast<std::size_t>(i * K + k)];
+          exact_sum += value, exact_square += value * value;
+        }
+        const double bound = 4 * std::sqrt(static_cast<double>(pixels) + 1) * kUnitRoundoff;
+        const double scale = exact_square + std::sqrt(static_cast<double>(pixels) * exact_square);
+        CHECK(count == static_cast<double>(pixels), "for ", describe(c), ": ", count, " of ", pixels);
+        CHECK(std::abs(sum - exact_sum) <= bound * scale, "for ", describe(c), ": ", sum, ", not ", exact_sum);
+        CHECK(std::abs(square - exact_square) <= 8 * bound * scale, "for ", describe(c), ": ", square, ", not ",
+              exact_square);
+      }
+    });
+  }
+  set_conv2d_algorithm("auto");
+}
 TEST(kernels, packed_weights_give_the_bits_of_the_op_that_packs_them_itself) {
   for (const char* algorithm : {"direct", "winograd4", "winograd6"}) {
     set_conv2d_algorithm(algorithm);

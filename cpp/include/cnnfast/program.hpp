@@ -74,6 +74,8 @@ struct Step {
   std::int64_t packed_floats = 0;
   // Of a step that packs weights: steps with equal layouts make the same of equal weights, by one instruction set.
   std::vector<std::int64_t> packed_layout = {};
+  // Blocks of its result whose moments a convolution can give as a second output, (blocks, 4, K); 0: it cannot.
+  std::int64_t moment_blocks = 0;
 };
 
 Step make_step(const OpSpec& spec);  // throws std::invalid_argument for an unknown op

@@ -43,6 +43,11 @@ class Gather {
   }
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
+  // 0: it cannot give them, or makes only some of the pixels.
+  std::int64_t moment_blocks() const {
+    const bool all = conv().out_row_step == 1 && conv().out_col_step == 1;
+    return all && !winograd_ ? kernels().conv2d.moment_blocks(conv()) : 0;
+  }
 
   // All that `pack` reads.
   void describe_packing(std::vector<std::int64_t>& layout) const {
@@ -85,6 +90,8 @@ class Gathers {
   }
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
+  // The same for each: where each makes all pixels, they are the groups of one convolution.
+  std::int64_t moment_blocks() const { return gathers_.front().moment_blocks(); }
 
   std::vector<std::int64_t> packed_layout() const {
     std::vector<std::int64_t> layout;
@@ -151,7 +158,8 @@ Step pack_weights(const OpSpec& spec) {
 }
 
 // x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed; with "pool",
-// x, w, b or missing -> the largest of each 2x2 pixels of y, and which it was if that is wanted.
+// x, w, b or missing -> the largest of each 2x2 pixels of y, and which it was if that is wanted; without it,
+// a second output are the moments of blocks of y.
 Step gather_step(const OpSpec& spec, Planner plan) {
   const bool packed = spec.attributes.has("kernel_shape");
   const Dims& w = packed ? spec.attributes.list("kernel_shape") : spec.in.at(1).shape;
@@ -159,21 +167,24 @@ Step gather_step(const OpSpec& spec, Planner plan) {
   if (packed && spec.in.at(1).count() != gathers->packed_floats())
     throw std::invalid_argument(spec.op + ": packed weights must have " + std::to_string(gathers->packed_floats()) +
                                 " floats");
+  const bool pool = pools(spec.attributes), two = spec.out.size() > 1;
+  const std::int64_t moment_blocks = pool ? 0 : gathers->moment_blocks();
+  if (!pool) check_moments(spec, moment_blocks);
   const std::int64_t own_floats = packed ? 0 : gathers->packed_floats();
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"", (own_floats + gathers->workspace_floats()) * 4,
-          [=, biased = spec.has_in(2), summed = spec.has_in(3), pool = pools(spec.attributes),
-           positions = spec.out.size() > 1](const StepArgs& a) {
+          [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
             const float* weights = a.input(1);
             if (!packed) {
               gathers->pack(a.input(1), a.scratch());
               weights = a.scratch();
             }
-            const Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue, pool,
-                                positions ? a.output<std::uint8_t>(1) : nullptr};
+            Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue, pool};
+            if (two && pool) ending.argmax = a.output<std::uint8_t>(1);
+            if (two && !pool) ending.moments = a.output(1);
             gathers->run({a.input(0)}, weights, ending, a.output(0), a.scratch() + own_floats);
           },
-          gathers->packed_floats()};
+          gathers->packed_floats(), {}, moment_blocks};
 }
 
 Step conv2d(const OpSpec& spec) { return gather_step(spec, plan_forward); }

@@ -1,7 +1,9 @@
 #pragma once
 #include <stdexcept>
+#include <string>
 
 #include "cnnfast/kernels/epilogue.hpp"
+#include "cnnfast/kernels/norm.hpp"
 #include "cnnfast/program.hpp"
 
 namespace cnnfast {
@@ -13,6 +15,13 @@ inline Epilogue epilogue_of(const Attributes& attributes, const char* attribute 
   if (name == "relu") return Epilogue::relu;
   if (name == "relu6") return Epilogue::relu6;
   throw std::invalid_argument("op: no epilogue is named '" + name + "'");
+}
+
+// A second output, if there is one, must hold the moments of this many blocks of the first.
+inline void check_moments(const OpSpec& spec, std::int64_t blocks) {
+  if (spec.out.size() > 1 && spec.out[1].count() != blocks * kMomentRows * spec.out[0].shape.back())
+    throw std::invalid_argument(spec.op + ": the moments of its result are those of " + std::to_string(blocks) +
+                                " blocks");
 }
 
 }  // namespace cnnfast

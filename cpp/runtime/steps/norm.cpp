@@ -12,13 +12,18 @@ BatchNormShape batch_norm_shape(const TensorSpec& x, const Attributes& a) {
 
 std::int64_t workspace_bytes(const BatchNormShape& s) { return kernels().norm.workspace(s) * 4; }
 
-// x, gamma or missing, beta or missing, residual or missing -> y, mean, variance (biased), both of the batch
+// x, gamma or missing, beta or missing, residual or missing, moments of blocks of x or missing -> y, mean, variance
+// (biased), both of the batch
 Step batch_norm(const OpSpec& spec) {
   const BatchNormShape s = batch_norm_shape(spec.in[0], spec.attributes);
   const Epilogue epilogue = epilogue_of(spec.attributes);
+  const std::int64_t blocks = spec.has_in(4) ? spec.in[4].shape[0] : 0;
   return {"", workspace_bytes(s), [=, summed = spec.has_in(3)](const StepArgs& a) {
             const NormKernels& k = kernels().norm;
-            k.moments(s, a.input(0), a.output(1), a.output(2), a.scratch());
+            if (blocks)
+              k.join_moments(s, blocks, a.input(4), a.output(1), a.output(2));
+            else
+              k.moments(s, a.input(0), a.output(1), a.output(2), a.scratch());
             k.normalize(s, a.input(0), {a.input(1), a.input(2)}, a.output(1), a.output(2),
                         summed ? a.input(3) : nullptr, epilogue, a.output(0), a.scratch());
           }};

@@ -7,6 +7,7 @@ from typing import Any
 
 from cnnfast.graph.constants import fold_batch_norms
 from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
+from cnnfast.graph.fuse_moments import fuse_moments
 from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.ops.core import OPS, Op
 
@@ -24,6 +25,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     _fuse_poolings(graph, keep)
     _fuse_pooling_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
+    fuse_moments(graph)
 
 
 def remove_unused(graph: Graph, keep: Sequence[Value]) -> None:

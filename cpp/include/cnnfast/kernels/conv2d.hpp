@@ -65,6 +65,8 @@ struct ConvInput {
 struct Conv2dKernels {
   std::int64_t (*packed_floats)(const GatherConv& conv);
   void (*pack)(const GatherConv& conv, const float* w, float* packed);
+  // Blocks whose moments an Ending may want are those of pixels that tasks are cut into.
+  std::int64_t (*moment_blocks)(const GatherConv& conv);
   void (*gather)(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y);
   // dw[row, k] for the forward gather `conv`; dw has row pitch dw_pitch. The partial sums of split.slices > 1 meet in
   // workspace, of slices * depth * out_channels floats.

@@ -26,9 +26,11 @@ struct DepthwiseGather {
 };
 
 struct Conv2dDepthwiseKernels {
-  // y = epilogue(gather(x, w) + b); b may be null.
+  // y = epilogue(gather(x, w) + b); b may be null. moments, if not null, gets the moments of y (see
+  // cnnfast/kernels/norm.hpp) of each of the blocks; fold is 1 then.
+  std::int64_t (*moment_blocks)(const DepthwiseGather& conv);
   void (*gather)(const DepthwiseGather& conv, const float* x, const float* w, const float* b, Epilogue epilogue,
-                 float* y);
+                 float* y, float* moments);
   // dw for the forward gather `conv`; the rows of all images are cut into `slices`, whose partial sums meet in a
   // workspace of slices * R*S*K floats (none for one slice).
   void (*backward_weight)(const DepthwiseGather& conv, const float* x, const float* dy, std::int64_t slices, float* dw,

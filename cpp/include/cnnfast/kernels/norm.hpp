@@ -1,5 +1,7 @@
 // Batch normalization of x (M,C), M = all dimensions but the last: y = gamma * (x - mean) / sqrt(variance + epsilon)
 // + beta, per channel (Ioffe and Szegedy 2015). gamma and beta may be null: 1 and 0.
+// The moments of a block of x's rows are four rows of C floats: a shift, which is some x of the channel, the sums of
+// x - shift and of (x - shift)^2, and the number of x.
 #pragma once
 #include <cstdint>
 
@@ -12,6 +14,8 @@ struct BatchNormShape {
   float epsilon;
 };
 
+constexpr std::int64_t kMomentRows = 4;
+
 struct Affine {
   const float *gamma, *beta;
 };
@@ -21,6 +25,9 @@ struct NormKernels {
   std::int64_t (*workspace)(const BatchNormShape& shape);
   // Mean and biased variance of each channel.
   void (*moments)(const BatchNormShape& shape, const float* x, float* mean, float* variance, float* workspace);
+  // The same from the moments of the blocks that make up x.
+  void (*join_moments)(const BatchNormShape& shape, std::int64_t blocks, const float* moments, float* mean,
+                       float* variance);
   // y from given moments: epilogue(gamma * xhat + beta + residual); residual may be null.
   void (*normalize)(const BatchNormShape& shape, const float* x, const Affine& affine, const float* mean,
                     const float* variance, const float* residual, Epilogue epilogue, float* y, float* workspace);
