@@ -165,3 +165,12 @@ def test_moments_of_another_number_of_blocks_are_refused(op):
     with pytest.raises(ValueError, match=f"{op}: .*blocks"):
         K = 1 if op == "conv2d" else 3
         engine.Step(op, inputs, [(floats, [1, 4, 4, K]), (floats, [77, 4, K])], a)
+
+
+def test_blocks_too_large_for_their_first_result_leave_the_moments_to_batch_normalization():
+    x = _random(32, 128, 128, 1)
+    x[:, 0, 0] = 1e4
+    w = Variable(np.ones((1, 1, 1, 1)))
+    inputs, (_, _, variance) = _run(lambda v: list(ops.batch_norm(ops.depthwise_conv2d(v, w))), x)
+    assert inputs == 3
+    assert np.isclose(variance, x.var(dtype=float), rtol=1e-4)

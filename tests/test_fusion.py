@@ -523,3 +523,63 @@ def test_what_a_pooling_sends_back_is_made_where_something_else_reads_it():
     names, (dx, dy_full) = _compile(build, [x, dy], training=True)
     assert "max_pool2d_backward" in names
     _close(dx, ops.conv2d_backward(dy_full, x, w.numpy())[0])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_of_two_poolings_after_a_convolution_only_the_first_is_part_of_it(training):
+    x, w = _random(4, 16, 16, 3), Variable(_random(3, 3, 3, 8))
+    names, (y,) = _compile(
+        lambda v: [ops.max_pool2d(ops.max_pool2d(ops.conv2d(v, w, padding=1)))], [x], training=training
+    )
+    assert names[-2:] == ["conv2d", "max_pool2d"]
+    np.testing.assert_array_equal(y, ops.max_pool2d(ops.max_pool2d(ops.conv2d(x, w.numpy(), padding=1))))
+
+
+def test_a_model_with_two_poolings_in_a_row_learns():
+    model = cnnfast.Sequential(
+        [
+            layers.Input((16, 16, 3)),
+            layers.Conv2D(8, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = _random(8, 16, 16, 3), np.arange(8) % 2
+    before = model.evaluate(x, y, verbose=0)
+    model.fit(x, y, epochs=5, verbose=0)
+    assert model.evaluate(x, y, verbose=0) < before
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_a_transposed_convolution_of_what_a_pooling_sends_back_is_right(training, dtype):
+    dy, w = _random(2, 4, 4, 24), Variable(_random(3, 3, 20, 24))
+    argmax = np.random.default_rng(1).integers(0, 4, dy.shape).astype(dtype)
+    graph = Graph(training=training)
+    inputs = [graph.input(Spec(dy.shape)), graph.input(Spec(dy.shape, str(argmax.dtype)))]
+    y = ops.conv2d_transpose(ops.max_pool2d_backward(*inputs, (8, 8)), w, padding=1)
+    ((result,),) = (Program(graph, inputs, [y]).run([dy, argmax])[1],)
+    _close(result, ops.conv2d_transpose(ops.max_pool2d_backward(dy, argmax, (8, 8)), w.numpy(), padding=1))
+
+
+def test_the_gradient_by_the_input_goes_through_a_pooled_convolution_in_inference():
+    x, w, dy = _random(2, 9, 8, 4), Variable(_random(3, 3, 4, 6)), _random(2, 3, 3, 6)
+
+    def build(v, g):
+        return differentiate(v.graph, [(ops.max_pool2d(ops.relu(ops.conv2d(v, w))), g)], [v])
+
+    _, (dx,) = _compile(build, [x, dy], training=False)
+    y = ops.relu(ops.conv2d(x, w.numpy()))
+    back = ops.max_pool2d_backward(dy, ops.max_pool2d_argmax(y)[1], y.shape[1:3]) * (y > 0)
+    _close(dx, ops.conv2d_backward(back, x, w.numpy())[0])
+
+
+def test_a_depthwise_convolution_that_reaches_far_stays_apart_from_the_one_before_it():
+    x, w, filters = _random(1, 8, 8, 4), Variable(_random(1, 1, 4, 8)), Variable(_random(3, 3, 8, 1))
+    far = {"padding": 1500, "dilation": 1500}
+    names, (y,) = _compile(lambda v: [ops.depthwise_conv2d(ops.conv2d(v, w), filters, **far)], [x], training=False)
+    assert names[-1] == "depthwise_conv2d"
+    _close(y, ops.depthwise_conv2d(ops.conv2d(x, w.numpy()), filters.numpy(), **far))

@@ -31,9 +31,12 @@ Dtype dtype_of(const std::string& name) {
 
 py::dtype numpy_dtype(Dtype d) {
   switch (d) {
-    case Dtype::int32: return py::dtype::of<std::int32_t>();
-    case Dtype::uint8: return py::dtype::of<std::uint8_t>();
-    default: return py::dtype::of<float>();
+    case Dtype::int32:
+      return py::dtype::of<std::int32_t>();
+    case Dtype::uint8:
+      return py::dtype::of<std::uint8_t>();
+    default:
+      return py::dtype::of<float>();
   }
 }
 
@@ -219,10 +222,11 @@ PYBIND11_MODULE(_core, m) {
       .def_readonly("op", &Step::op)
       .def_readonly("workspace_bytes", &Step::workspace_bytes)
       .def_readonly("packed_floats", &Step::packed_floats)
-      .def_property_readonly("packed_layout", [](const Step& s) {
-        return py::bytes(reinterpret_cast<const char*>(s.packed_layout.data()),
-                         s.packed_layout.size() * sizeof(std::int64_t));
-      })
+      .def_property_readonly("packed_layout",
+                             [](const Step& s) {
+                               return py::bytes(reinterpret_cast<const char*>(s.packed_layout.data()),
+                                                s.packed_layout.size() * sizeof(std::int64_t));
+                             })
       .def_readonly("moment_blocks", &Step::moment_blocks);
 
   py::class_<PyProgram>(m, "Program")
@@ -234,7 +238,8 @@ PYBIND11_MODULE(_core, m) {
            py::arg("end"), py::arg("guard") = -1, py::arg("guard_step") = -1)
       .def_property_readonly("step_count", [](const PyProgram& p) { return p.program->step_count(); })
       .def_property_readonly("arena_bytes", [](const PyProgram& p) { return p.program->arena_bytes(); })
-      .def("set_profiling", [](PyProgram& p, bool on) { p.program->set_profiling(on); }, py::arg("on"))
+      .def(
+          "set_profiling", [](PyProgram& p, bool on) { p.program->set_profiling(on); }, py::arg("on"))
       .def("step_seconds", [](const PyProgram& p) {
         std::vector<std::pair<std::string, double>> rows;
         for (std::int64_t i = 0; i < p.program->step_count(); ++i)
@@ -275,17 +280,19 @@ PYBIND11_MODULE(_core, m) {
       py::call_guard<py::gil_scoped_release>());
   m.def("peak_read", &peak_read, "Reads x; returns its sum.", py::arg("x").noconvert());
   m.def("peak_write", &peak_write, "y = 1.", py::arg("y").noconvert());
-  m.def("peak_triad", &peak_triad, "y = a + b / 2.", py::arg("a").noconvert(),
-        py::arg("b").noconvert(), py::arg("y").noconvert());
+  m.def("peak_triad", &peak_triad, "y = a + b / 2.", py::arg("a").noconvert(), py::arg("b").noconvert(),
+        py::arg("y").noconvert());
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
   m.def("default_num_threads", &default_num_threads);
   m.def("threading_backend", &threading_backend);
   m.def("isa", [] { return std::string(kernels().name); });
-  m.def("set_conv2d_algorithm", &set_conv2d_algorithm, "Chooses between auto, direct, winograd, winograd4 and winograd6.", py::arg("name"));
+  m.def("set_conv2d_algorithm", &set_conv2d_algorithm,
+        "Chooses between auto, direct, winograd, winograd4 and winograd6.", py::arg("name"));
   m.def("conv2d_algorithm", &conv2d_algorithm);
-  m.def("set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"));
+  m.def(
+      "set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"));
   m.def("available_isas", [] {
     const CpuFeatures cpu = cpu_features();
     std::vector<std::string> names;

@@ -103,13 +103,13 @@ struct ConvForwardTile {
   const std::int64_t* at;  // where in y each pixel's first column of the panel lies
   float* y;
   const float* panel;
-  Ending ending;           // its b begins with the panel's
+  Ending ending;  // its b begins with the panel's
   bool first, last;
-  bool stream;             // see stream.hpp
-  BlockMoments moments;    // of the panel
+  bool stream;           // see stream.hpp
+  BlockMoments moments;  // of the panel
   bool opens_block;
   std::int64_t cols;
-  const float* ahead;      // a line for each weight row of the pass
+  const float* ahead;  // a line for each weight row of the pass
 
   template <int MR, int NV, bool PARTIAL>
   void run() const {
@@ -164,16 +164,16 @@ static inline void conv2d_store_largest(Full full, std::int64_t lanes, const End
     Largest<decltype(positions)::value> largest;
     for (int i = 0; i < 2; ++i)
       for (int j = 0; j < 2; ++j) largest.meet(sum(i, j), i * 2 + j);
-    full && stream ? vstream(y + at, largest.value) : store_lanes(full, y + at, largest.value, lanes);
+    full&& stream ? vstream(y + at, largest.value) : store_lanes(full, y + at, largest.value, lanes);
     if (positions) store_positions(ending.argmax + at, largest.where, lanes);
   };
   ending.argmax ? store(std::true_type{}) : store(std::false_type{});
 }
 
 // The same of a band of sums, channels [k0, k0 + channels), as one task keeps them.
-static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending, const float* sums,
-                                    std::int64_t pitch, std::int64_t n0, std::int64_t images, std::int64_t i0,
-                                    std::int64_t band, std::int64_t k0, std::int64_t channels, float* y) {
+static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending, const float* sums, std::int64_t pitch,
+                                    std::int64_t n0, std::int64_t images, std::int64_t i0, std::int64_t band,
+                                    std::int64_t k0, std::int64_t channels, float* y) {
   const bool stream = conv2d_streams(conv, ending, y);
   for (std::int64_t n = 0; n < images; ++n)
     for (std::int64_t i = 0; i < band; i += 2)
@@ -263,7 +263,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     }
     if (moments.rows) count_moments(moments.at(first_channel), pixels, end_channel - first_channel);
     if (own)
-      conv2d_pool_band(conv, ending, own, own_pitch, n0, images, i0, band, first_channel, end_channel - first_channel, y);
+      conv2d_pool_band(conv, ending, own, own_pitch, n0, images, i0, band, first_channel, end_channel - first_channel,
+                       y);
   });
 }
 
@@ -329,9 +330,8 @@ struct ConvWeightTile {
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
-    for_tile<MR, NV>([&](int i, int v) {
-      tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols);
-    });
+    for_tile<MR, NV>(
+        [&](int i, int v) { tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols); });
     if constexpr (PACKED) {
       tile_multiply_packed(tile, x, dy, rows * conv.grid_w);
     } else {

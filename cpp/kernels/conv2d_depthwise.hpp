@@ -62,11 +62,11 @@ template <int MR, int NV, bool PARTIAL>
 }
 
 struct DepthwiseTile {
-  const float* x;  // of the first tap at the first position
-  const float* w;  // of the first tap
-  std::int64_t rows, cols;  // taps
+  const float* x;                                               // of the first tap at the first position
+  const float* w;                                               // of the first tap
+  std::int64_t rows, cols;                                      // taps
   std::int64_t x_row_step, x_col_step, w_row_step, w_col_step;  // from tap to tap
-  std::int64_t x_step, y_step;  // from position to position
+  std::int64_t x_step, y_step;                                  // from position to position
   const float* b;
   Epilogue epilogue;
   float* y;

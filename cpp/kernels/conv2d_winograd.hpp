@@ -16,9 +16,9 @@ namespace CNNFAST_ISA {
 
 // Output channels whose products are kept before they are transformed back.
 static constexpr std::int64_t kWinogradFilters = 64;
-// Channels summed in one go. Partial sums keep the rounding error of many channels that of few: it is what limits
-// F(6x6). And their weights stay in the first-level cache.
-static constexpr std::int64_t kWinogradDepth = 128;
+// Channels summed in one go. Partial sums keep the rounding error of many channels that of few: it is what limits forms
+// with 8 points. And their weights stay in the first-level cache.
+static inline std::int64_t winograd_depth(const WinogradForm& form) { return form.weights() > 6 ? 64 : 128; }
 
 // Products are kept a row of channels a tile, rows apart by an odd number of vectors: not a power of two.
 static inline std::int64_t winograd_pitch(std::int64_t channels) {
@@ -116,8 +116,8 @@ static inline void winograd_transform_input(const GatherConv& conv, const Split&
     const WinogradTile tile = winograd_tile(split, first + t);
     const std::int64_t row = tile.i * W::stride + conv.row_first, col = tile.j * W::stride + conv.col_first;
     const auto transform = [&](std::int64_t c, const auto& pixel) {
-      winograd_2d<W::patch, W::patch>(
-          W::input, pixel, [&](int i, int j, Vec a) { vstore(v + (i * W::patch + j) * point + c, a); });
+      winograd_2d<W::patch, W::patch>(W::input, pixel,
+                                      [&](int i, int j, Vec a) { vstore(v + (i * W::patch + j) * point + c, a); });
     };
     if (x.argmax) {
       winograd_unpooled_patch<W::patch>(x, tile.n, conv.in_h, conv.in_w, conv.in_c, conv.channel_first + c0, row, col,
@@ -168,9 +168,8 @@ static inline void winograd_pack_tile(const GatherConv& conv, const float* w, fl
 }
 static void winograd_pack(const GatherConv& conv, const WinogradSplit& split, const float* w, float* packed) {
   const bool stream = streams(packed, winograd_packed_floats(conv, split), 16);
-  with_winograd(split.form, [&](auto transforms) {
-    winograd_pack_tile<decltype(transforms)>(conv, w, packed, stream);
-  });
+  with_winograd(split.form,
+                [&](auto transforms) { winograd_pack_tile<decltype(transforms)>(conv, w, packed, stream); });
 }
 
 // y (MR x NV vectors, pitch y_pitch) = or += a (rows a_pitch, steps a_step apart) * b (a panel of kTileCols columns).
@@ -178,7 +177,7 @@ struct WinogradProduct {
   const float* a;
   std::int64_t a_pitch, a_step;
   const float* b;
-  std::int64_t length;
+  std::int64_t length, depth;  // steps; of a partial sum
   bool first;
   float* y;
   std::int64_t y_pitch;
@@ -189,14 +188,13 @@ struct WinogradProduct {
     if (!first) {  // what is added to comes from far away
       for_tile<MR, NV>([&](int i, int v) { __builtin_prefetch(y + i * y_pitch + v * Vec::width, 1); });
     }
-    for (std::int64_t t = 0; t < length; t += kWinogradDepth) {
+    for (std::int64_t t = 0; t < length; t += depth) {
       Tile<MR, NV> tile;
       for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = vzero(); });
-      tile_multiply_even(tile, a + t * a_step, a_pitch, a_step, b + t * kTileCols, min_of(kWinogradDepth, length - t));
+      tile_multiply_even(tile, a + t * a_step, a_pitch, a_step, b + t * kTileCols, min_of(depth, length - t));
       if (!first || t > 0) {
-        for_tile<MR, NV>([&](int i, int v) {
-          tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width);
-        });
+        for_tile<MR, NV>(
+            [&](int i, int v) { tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width); });
       }
       for_tile<MR, NV>([&](int i, int v) { vstore(y + i * y_pitch + v * Vec::width, tile.acc[i][v]); });
     }
@@ -224,11 +222,13 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
     const float* vp = v + p * winograd_apart(split.block_tiles * pitch);
     float* mp = m + p * winograd_apart(split.block_tiles * m_pitch);
     for (std::int64_t k = 0; k < filters; k += kTileCols) {
-      const float* panel = packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
+      const float* panel =
+          packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
       for (std::int64_t t = 0; t < tiles; t += kTileRows) {
         const std::int64_t rows = min_of(kTileRows, tiles - t);
         winograd_multiply(rows, filters - k,
-                          {vp + t * pitch, pitch, 1, panel, conv.channels, true, mp + t * m_pitch + k, m_pitch});
+                          {vp + t * pitch, pitch, 1, panel, conv.channels, winograd_depth(split.form), true,
+                           mp + t * m_pitch + k, m_pitch});
       }
     }
   }
@@ -273,7 +273,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
             sum = sum + bias;
             if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
             sum = apply_epilogue(sum, ending.epilogue);
-            full && stream ? vstream(y + at, sum) : store_lanes(full, y + at, sum, lanes);
+            full&& stream ? vstream(y + at, sum) : store_lanes(full, y + at, sum, lanes);
           });
     });
   }
@@ -282,13 +282,14 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
 template <class W>
 static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradSplit& split, const ConvInput& x,
                                          const float* packed, const Ending& ending, float* y, float* workspace) {
-  const std::int64_t block_floats = split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
+  const std::int64_t block_floats =
+      split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(conv.channels));
   const bool shared = split.filter_ranges > 1;
   if (shared) {
     parallel(split.blocks, [&](std::int64_t block, int worker) {
       const std::int64_t first = block * split.block_tiles;
-      winograd_transform_input<W>(conv, split, x, first, min_of(split.block_tiles, split.tiles - first), 0, conv.channels,
-                               worker, workspace + block * block_floats);
+      winograd_transform_input<W>(conv, split, x, first, min_of(split.block_tiles, split.tiles - first), 0,
+                                  conv.channels, worker, workspace + block * block_floats);
     });
   }
   // Ranges of filters outermost: their transformed weights are used by all blocks while they are in the cache.
@@ -301,7 +302,8 @@ static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradS
       winograd_transform_input<W>(conv, split, x, first, tiles, 0, conv.channels, worker, own);
       v = own;
     }
-    float* m = worker_scratch(worker, 1, split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(kWinogradFilters)));
+    float* m = worker_scratch(
+        worker, 1, split.form.points() * winograd_apart(split.block_tiles * winograd_pitch(kWinogradFilters)));
     const std::int64_t begin = task / split.blocks * split.range_filters;
     const std::int64_t end = min_of(begin + split.range_filters, conv.out_channels);
     for (std::int64_t k0 = begin; k0 < end; k0 += kWinogradFilters) {
@@ -311,8 +313,8 @@ static inline void winograd_gather_tiles(const GatherConv& conv, const WinogradS
     }
   });
 }
-static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, const ConvInput& x,
-                            const float* packed, const Ending& ending, float* y, float* workspace) {
+static void winograd_gather(const GatherConv& conv, const WinogradSplit& split, const ConvInput& x, const float* packed,
+                            const Ending& ending, float* y, float* workspace) {
   with_winograd(split.form, [&](auto transforms) {
     winograd_gather_tiles<decltype(transforms)>(conv, split, x, packed, ending, y, workspace);
   });
@@ -344,8 +346,8 @@ static inline void winograd_transform_gradient(const GatherConv& conv, const Win
 
 template <class W>
 static inline void winograd_backward_weight_tiles(const GatherConv& conv, const WinogradWeightSplit& split,
-                                                  const float* x, const ConvInput& dy, float* dw,
-                                                  std::int64_t dw_pitch, float* workspace) {
+                                                  const float* x, const ConvInput& dy, float* dw, std::int64_t dw_pitch,
+                                                  float* workspace) {
   const std::int64_t C = conv.channels, K = conv.out_channels, partial_floats = conv.depth * K;
   const std::int64_t channel_blocks = ceil_div(C, split.block_channels);
   const std::int64_t filter_blocks = ceil_div(K, split.block_filters);
@@ -374,8 +376,9 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
           const float* panel = d + p * d_point + k * split.block_tiles;
           for (std::int64_t c = 0; c < channels; c += kTileRows) {
             const std::int64_t rows = min_of(kTileRows, channels - c);
-            winograd_multiply(rows, filters - k, {vp + c, 1, v_pitch, panel, tiles, fresh,
-                                                  sums + weight * sum_floats + c * sum_pitch + k, sum_pitch});
+            winograd_multiply(rows, filters - k,
+                              {vp + c, 1, v_pitch, panel, tiles, tiles, fresh,
+                               sums + weight * sum_floats + c * sum_pitch + k, sum_pitch});
           }
         }
       }
@@ -401,9 +404,8 @@ static void winograd_backward_weight(const GatherConv& conv, const WinogradWeigh
   });
 }
 
-static constexpr Conv2dWinogradKernels conv2d_winograd_kernels = {winograd_packed_floats, winograd_pack,
-                                                                  winograd_workspace_floats, winograd_gather,
-                                                                  winograd_backward_weight};
+static constexpr Conv2dWinogradKernels conv2d_winograd_kernels = {
+    winograd_packed_floats, winograd_pack, winograd_workspace_floats, winograd_gather, winograd_backward_weight};
 
 }  // namespace CNNFAST_ISA
 }  // namespace cnnfast

@@ -18,8 +18,8 @@ struct Largest {
   }
 };
 
-// Numbers are kept as integers in memory. A row at a time is converted, so that the loop is the compiler's to vectorise,
-// whatever the number of lanes.
+// Numbers are kept as integers in memory. A row at a time is converted, so that the loop is the compiler's to
+// vectorise, whatever the number of lanes.
 template <class From, class To>
 static inline void convert_positions(std::int64_t n, const From* from, To* to) {
   for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(static_cast<std::int32_t>(from[i]));

@@ -90,8 +90,7 @@ static void norm_moments(const BatchNormShape& s, const float* x, float* mean, f
   const std::int64_t slices = norm_slices(s);
   for_each_norm_block(s, [&](std::int64_t m, std::int64_t rows, std::int64_t slice) {
     float* partial = workspace + slice * 2 * s.C;
-    for_each_norm_strip(s.C,
-                        MomentsStrip{x + m * s.C, x, s.C, rows, m - slice * s.M / slices, partial, partial + s.C});
+    for_each_norm_strip(s.C, MomentsStrip{x + m * s.C, x, s.C, rows, m - slice * s.M / slices, partial, partial + s.C});
   });
   for (std::int64_t c = 0; c < s.C; ++c) {  // the same update, between slices
     double count = 0, centre = 0, deviation = 0;
@@ -123,9 +122,8 @@ static void norm_join_moments(const BatchNormShape& s, std::int64_t blocks, cons
           f(c, double{rows[c]}, double{rows[s.C + c]}, double{rows[2 * s.C + c]}, double{rows[3 * s.C + c]});
       }
     };
-    each_block([&](std::int64_t c, double shift, double sum, double, double n) {
-      centre[c] += (n * shift + sum) * share;
-    });
+    each_block(
+        [&](std::int64_t c, double shift, double sum, double, double n) { centre[c] += (n * shift + sum) * share; });
     each_block([&](std::int64_t c, double shift, double sum, double square, double n) {
       const double d = shift - centre[c];
       squares[c] += square + d * (2 * sum + n * d);
@@ -176,7 +174,7 @@ static void norm_normalize(const BatchNormShape& s, const float* x, const Affine
     Vec a = vfma(centred, load_lanes(full, scale + c, lanes), load_lanes(full, shift + c, lanes));
     if (residual) a = a + load_lanes(full, residual + i, lanes);
     a = apply_epilogue(a, epilogue);
-    full && stream ? vstream(y + i, a) : store_lanes(full, y + i, a, lanes);
+    full&& stream ? vstream(y + i, a) : store_lanes(full, y + i, a, lanes);
   });
 }
 
@@ -202,8 +200,8 @@ struct NormSumsStrip {
     for (std::int64_t m = 0; m < rows; ++m)
       for (int v = 0; v < kNormVecs; ++v) {
         const Vec centred = load_cols<kNormVecs, PARTIAL>(x + m * C + c, v, cols) - centre[v];
-        const Vec g = gradient(load_cols<kNormVecs, PARTIAL>(dy + m * C + c, v, cols),
-                               vfma(centred, slope[v], offset[v]));
+        const Vec g =
+            gradient(load_cols<kNormVecs, PARTIAL>(dy + m * C + c, v, cols), vfma(centred, slope[v], offset[v]));
         sums[v] = sums[v] + g;
         products[v] = vfma(g, centred, products[v]);
       }
@@ -267,8 +265,8 @@ static void norm_backward_batch(const BatchNormShape& s, const float* dy, const 
   });
 }
 
-static void norm_backward_constant(const BatchNormShape& s, const float* dy, const float* gamma,
-                                   const float* variance, float* dx, float* workspace) {
+static void norm_backward_constant(const BatchNormShape& s, const float* dy, const float* gamma, const float* variance,
+                                   float* dx, float* workspace) {
   for_each_lanes(s.C, [&](auto full, std::int64_t c, std::int64_t lanes) {
     store_lanes(full, workspace + c, norm_scale(full, s, gamma, variance, c, lanes), lanes);
   });
@@ -282,9 +280,9 @@ static void norm_moving_average(std::int64_t n, float momentum, const float* val
   map_vectors(n, moving, value, moving, [=](Vec old, Vec now) { return vfma(old, keep, now * take); });
 }
 
-static constexpr NormKernels norm_kernels = {
-    norm_workspace,      norm_moments,           norm_join_moments,  norm_normalize, norm_backward_scale,
-    norm_backward_batch, norm_backward_constant, norm_moving_average};
+static constexpr NormKernels norm_kernels = {norm_workspace,         norm_moments,        norm_join_moments,
+                                             norm_normalize,         norm_backward_scale, norm_backward_batch,
+                                             norm_backward_constant, norm_moving_average};
 
 }  // namespace CNNFAST_ISA
 }  // namespace cnnfast

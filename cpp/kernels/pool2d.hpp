@@ -99,9 +99,8 @@ static inline void max_pool2d_row(const Pool2dShape& s, std::int64_t n, std::int
 }
 
 static void max_pool2d_plain(const Pool2dShape& s, const float* x, float* y) {
-  for_each_row(s.N, s.P, 1.0 * s.Q * s.C * (1.0 * s.R * s.S + 1.0), [&](std::int64_t n, std::int64_t p, int) {
-    max_pool2d_row<false>(s, n, p, x, y, nullptr);
-  });
+  for_each_row(s.N, s.P, 1.0 * s.Q * s.C * (1.0 * s.R * s.S + 1.0),
+               [&](std::int64_t n, std::int64_t p, int) { max_pool2d_row<false>(s, n, p, x, y, nullptr); });
 }
 
 template <class Index>
@@ -138,8 +137,8 @@ static void average_pool2d(const Pool2dShape& s, const float* x, float* y) {
     const PoolSpan rows = pool_window(p, s.stride_h, s.pad_top, s.R, s.H);
     for (std::int64_t q = 0; q < s.Q; ++q) {
       const PoolSpan cols = pool_window(q, s.stride_w, s.pad_left, s.S, s.W);
-      for_each_lanes(s.C, AveragePoolPixel{s, x + n * s.H * s.W * s.C, rows, cols,
-                                                    y + ((n * s.P + p) * s.Q + q) * s.C});
+      for_each_lanes(s.C,
+                     AveragePoolPixel{s, x + n * s.H * s.W * s.C, rows, cols, y + ((n * s.P + p) * s.Q + q) * s.C});
     }
   });
 }
@@ -225,7 +224,7 @@ struct PoolCell {
         const bool inside = row_at + i < s.R && col_at + j < s.S;
         const std::int64_t position = CELL ? i * CELL + j : inside ? (row_at + i) * s.S + col_at + j : kOutside;
         float* to = dx + (i * s.W + j) * s.C + c;
-        full && stream ? vstream(to, share.to(position)) : store_lanes(full, to, share.to(position), lanes);
+        full&& stream ? vstream(to, share.to(position)) : store_lanes(full, to, share.to(position), lanes);
       }
     }
   }

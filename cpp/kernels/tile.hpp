@@ -48,7 +48,7 @@ static inline void store_cols(float* p, int v, Vec a, std::int64_t cols) {
   if (left > 0) vstore_first(p + v * Vec::width, a, left > Vec::width ? Vec::width : left);
 }
 
-static constexpr int kSecondLevel = 2;  // the cache that __builtin_prefetch brings lines to
+static constexpr int kSecondLevel = 2;           // the cache that __builtin_prefetch brings lines to
 static constexpr std::int64_t kLineFloats = 16;  // of a cache line
 
 // Always inlined: as a call, all accumulators would go through memory. AHEAD asks for a line of memory at each step,
@@ -75,8 +75,8 @@ template <int MR, int NV, bool PARTIAL, bool AHEAD = false>
   }
 }
 
-// The same from rows a_pitch apart and whole vectors of packed columns. Three rows share a register: addresses of twelve
-// would need them all.
+// The same from rows a_pitch apart and whole vectors of packed columns. Three rows share a register: addresses of
+// twelve would need them all.
 template <int MR, int NV>
 [[gnu::always_inline]] static inline void tile_multiply_even(Tile<MR, NV>& tile, const float* a, std::int64_t a_pitch,
                                                              std::int64_t a_step, const float* b, std::int64_t length) {

@@ -1,20 +1,21 @@
-// The transforms of Winograd's algorithm, in one dimension (see cnnfast/kernels/conv2d_winograd.hpp). For TILE outputs of
-// TAPS taps there are TILE + TAPS - 1 points: infinity and the interpolation points a. With M(x) the product of x - a_j:
+// The transforms of Winograd's algorithm, in one dimension (see cnnfast/kernels/conv2d_winograd.hpp). For TILE outputs
+// of TAPS taps there are TILE + TAPS - 1 points: infinity and the interpolation points a. With M(x) the product of x -
+// a_j:
 //   A (rows of TILE)   row j: 1, a_j, a_j^2...; the last 0...0,1
 //   G (rows of TAPS)   row j: (1, a_j, a_j^2...) / N_j, N_j = prod over l != j of (a_j - a_l); the last 0...0,1
 //   B^T (square)       row j: the coefficients of M(x) / (x - a_j); the last those of M(x)
 // and y = A^T [(G w) * (B^T x)]; in two dimensions each is applied to columns, then to rows. Channels are summed before
 // A^T is applied. The weight gradient is the adjoint: dw = G^T [sum over tiles of (B^T x) * (A dy)].
 //
-// B^T depends on the points alone, so convolutions of other sizes share it: those with 8 points have a TILE and 9 - TILE
-// taps. All transforms read their vector from `from_step` apart and write it `step` apart.
+// B^T depends on the points alone, so convolutions of other sizes share it: those with 8 points have a TILE and 9 -
+// TILE taps. All transforms read their vector from `from_step` apart and write it `step` apart.
 #pragma once
 
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
-// The value of a polynomial with COUNT coefficients at x, its even and its odd terms apart: their sum is the value at x,
-// their difference that at -x.
+// The value of a polynomial with COUNT coefficients at x, its even and its odd terms apart: their sum is the value at
+// x, their difference that at -x.
 struct EvenOdd {
   Vec even, odd;
 };
@@ -133,8 +134,8 @@ struct WinogradPoints6 {
   }
 };
 
-// 6 outputs of 3 taps, or 4 of 5. Points 0, 1, -1, 2, -2, 1/2, -1/2: M(x) = x (x^2 - 1)(x^2 - 4)(x^2 - 1/4). They come in
-// pairs of a sign, whose rows are the sum and the difference of an even and an odd part.
+// 6 outputs of 3 taps, or 4 of 5. Points 0, 1, -1, 2, -2, 1/2, -1/2: M(x) = x (x^2 - 1)(x^2 - 4)(x^2 - 1/4). They come
+// in pairs of a sign, whose rows are the sum and the difference of an even and an odd part.
 template <int TILE>
 struct WinogradPoints8 {
   static constexpr int tile = TILE, taps = 9 - TILE, stride = 1, patch = 8, weights = 8;
@@ -177,7 +178,8 @@ struct WinogradPoints8 {
  private:
   // The values of a polynomial at the pairs of points, times s.
   template <int COUNT>
-  [[gnu::always_inline]] static inline void pairs(const Vec* c, int from_step, float s1, float s2, float s3, Vec* v, int step) {
+  [[gnu::always_inline]] static inline void pairs(const Vec* c, int from_step, float s1, float s2, float s3, Vec* v,
+                                                  int step) {
     const float point[3] = {1.0f, 2.0f, 0.5f}, scale[3] = {s1, s2, s3};
 #pragma GCC unroll 3
     for (int k = 0; k < 3; ++k) {

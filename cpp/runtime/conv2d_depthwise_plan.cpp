@@ -41,7 +41,8 @@ DepthwiseAxis backward_axis(const Axis& a, std::int64_t residue) {
   const bool any = last >= 0 && whole(last);
   const std::int64_t taps = any ? last / every + 1 : 0, grid = ceil_div(a.in - residue, a.stride);
   const std::int64_t offset = any ? (residue + a.pad - last * a.dilation) / a.stride : 0;
-  return with_inner_range({a.out, grid, 1, a.in, residue, a.stride, taps, offset, a.dilation / divisor, last, -every, 0, 0});
+  return with_inner_range(
+      {a.out, grid, 1, a.in, residue, a.stride, taps, offset, a.dilation / divisor, last, -every, 0, 0});
 }
 
 Axis row_axis(const Conv2dShape& s) { return {s.H, s.P, s.R, s.stride_h, s.dilation_h, s.pad_top}; }

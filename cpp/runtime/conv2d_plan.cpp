@@ -21,8 +21,8 @@ constexpr std::int64_t kTileRowsUnit = 24, kChannelUnit = 32;
 constexpr std::int64_t kTaskChannels = 256;
 
 struct Tap {
-  std::int64_t row, col;     // offset of the input pixel it reads
-  std::int64_t weight;       // index of its first weight
+  std::int64_t row, col;  // offset of the input pixel it reads
+  std::int64_t weight;    // index of its first weight
 };
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -148,8 +148,8 @@ GatherPlans plan_conv2d_windows(const Conv2dShape& s, std::int64_t row_unit) {
     std::vector<Tap> taps;
     for (std::int64_t r = 0; r < s.R; ++r)
       for (std::int64_t q = 0; q < s.S; ++q)
-        taps.push_back({r * s.dilation_h - s.pad_top, q * s.dilation_w - s.pad_left,
-                        (r * s.S + q) * C * s.K + group * K});
+        taps.push_back(
+            {r * s.dilation_h - s.pad_top, q * s.dilation_w - s.pad_left, (r * s.S + q) * C * s.K + group * K});
     finish(plan, taps, row_unit);
     plans.push_back(std::move(plan));
   }
@@ -201,8 +201,8 @@ WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   const std::int64_t worth = std::clamp(g.N * g.grid_h * g.grid_w / kSlicePixels, std::int64_t{1}, kTasks);
   const std::int64_t most_slices = std::clamp<std::int64_t>(g.N, 1, worth);
   const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, most_slices);
-  const std::int64_t row_splits = std::min(std::max(ceil_div(kTasks, slices), ceil_div(size, kSplitFloats)),
-                                           ceil_div(g.depth, kTileRowsUnit));
+  const std::int64_t row_splits =
+      std::min(std::max(ceil_div(kTasks, slices), ceil_div(size, kSplitFloats)), ceil_div(g.depth, kTileRowsUnit));
   // Packing x is worth it where many filters use it, or where rows are too short for long sums.
   const bool pack_x = g.out_channels > 64 || g.grid_w < 16;
   const std::int64_t fit = std::max<std::int64_t>(1, (pack_x ? kBandPixels : kBandPixels * 3 / 4) / g.grid_w);

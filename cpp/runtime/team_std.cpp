@@ -1,6 +1,6 @@
 // Threads of our own. A helper that is late for a region stays out of it: the others work through its tasks, and the
-// caller waits only for helpers that have begun one. On a busy machine, where a helper may not get a core for milliseconds,
-// a barrier that waits for all (OpenMP's) makes a step many times slower; this does not.
+// caller waits only for helpers that have begun one. On a busy machine, where a helper may not get a core for
+// milliseconds, a barrier that waits for all (OpenMP's) makes a step many times slower; this does not.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -74,8 +74,8 @@ class Team {
   }
   int size() const { return static_cast<int>(helpers_.size()) + 1; }  // with the caller
 
-  // To take a task is to join a region: until it is done, the region is open and stays as it is. One that comes too late
-  // finds none.
+  // To take a task is to join a region: until it is done, the region is open and stays as it is. One that comes too
+  // late finds none.
   void help(Helper& self, int worker) {
     TaskRanges::Range& own = task_ranges[worker];
     for (;;) {

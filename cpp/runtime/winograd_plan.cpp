@@ -44,9 +44,9 @@ void count_tiles(const GatherConv& g, const WinogradForm& form, Split& s) {
   s.tiles = g.N * s.tile_rows * s.tile_cols;
 }
 
-// What transforms cost in multiplications of the register tile, fitted to measurements on Zen 4: of a point of a patch and
-// a channel, for small and large patches, and of a transformed weight, which comes from memory or, where all of them fit
-// there, from the second-level cache.
+// What transforms cost in multiplications of the register tile, fitted to measurements on Zen 4: of a point of a patch
+// and a channel, for small and large patches, and of a transformed weight, which comes from memory or, where all of
+// them fit there, from the second-level cache.
 constexpr double kSmallPatchTransform = 8.0, kLargePatchTransform = 11.0;
 constexpr double kWeightTransform = 14.0, kFewWeightsTransform = 4.0, kFewWeights = 256.0 * 1024.0;
 // Large patches' transforms of both operands of a weight gradient leave the cache.
@@ -94,8 +94,8 @@ void set_conv2d_algorithm(const std::string& name) {
       chosen_algorithm = static_cast<ConvAlgorithm>(i);
       return;
     }
-  throw std::invalid_argument("conv2d algorithm: expected auto, direct, winograd, winograd4 or winograd6, got '" + name +
-                              "'");
+  throw std::invalid_argument("conv2d algorithm: expected auto, direct, winograd, winograd4 or winograd6, got '" +
+                              name + "'");
 }
 
 std::optional<WinogradForm> winograd_form(const GatherConv& g) { return choose(g, 1.0); }
@@ -109,8 +109,8 @@ WinogradSplit split_winograd(const GatherConv& g, const WinogradForm& form) {
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, largest));
   s.block_tiles = ceil_div(ceil_div(s.tiles, s.blocks), 12) * 12;  // whole register tiles with every instruction set
   s.blocks = std::max<std::int64_t>(1, ceil_div(s.tiles, s.block_tiles));
-  // Weights that fit in each core's cache may be read by all, in blocks of fewer tiles: ranges of filters would write the
-  // transformed input for each other.
+  // Weights that fit in each core's cache may be read by all, in blocks of fewer tiles: ranges of filters would write
+  // the transformed input for each other.
   const std::int64_t wanted = std::min(s.tiles / kWinogradFewTiles, kWinogradTasks);
   if (s.blocks < wanted && g.channels * g.out_channels <= kWinogradOwnWeights) {
     s.block_tiles = ceil_div(s.tiles, wanted);

@@ -37,9 +37,7 @@ static inline Vec vmin(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 static inline Vec vsqrt(Vec a) { return {_mm512_sqrt_ps(a.v)}; }
 static inline Vec vabs(Vec a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
 // Nearest integer (ties to even), as a float. The immediate's upper half, the number of fraction bits kept, is 0.
-static inline Vec vround(Vec a) {
-  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
+static inline Vec vround(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 // 2^n for integer-valued n in [-126, 127].
 static inline Vec vpow2(Vec n) {
   const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));

@@ -52,9 +52,7 @@ static inline Vec vpow2(Vec n) {
   return {vreinterpretq_f32_s32(vshlq_n_s32(e, 23))};
 }
 // a > b ? yes : no, lane by lane; false where either is NaN.
-static inline Vec vselect_gt(Vec a, Vec b, Vec yes, Vec no) {
-  return {vbslq_f32(vcgtq_f32(a.v, b.v), yes.v, no.v)};
-}
+static inline Vec vselect_gt(Vec a, Vec b, Vec yes, Vec no) { return {vbslq_f32(vcgtq_f32(a.v, b.v), yes.v, no.v)}; }
 static inline float vsum(Vec a) {
   const float32x2_t s = vadd_f32(vget_low_f32(a.v), vget_high_f32(a.v));
   return vget_lane_f32(vpadd_f32(s, s), 0);

@@ -53,9 +53,9 @@ const ConvLine conv_lines[] = {
     {2, 9, 27, 15, 15, 5, 4, {2, 3}, {2, 1}, {2, 2, 1, 2}, 0},
     {1, 2, 2, 4, 12, 2, 2, {1, 1}, {1, 1}, {5, 4, 6, 3}, 0},
     {2, 8, 13, 5, 35, 3, 3, {2, 1}, {1, 2}, {0, 1, 2, 1}, 0},
-    {2, 9, 8, 20, 200, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}},     // several ranges of channels
+    {2, 9, 8, 20, 200, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}},  // several ranges of channels
     {3, 5, 7, 70, 140, 1, 1, {1, 1}, {1, 1}, {0, 0, 0, 0}, 2},
-    {40, 5, 4, 3, 70, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},      // weight gradient: bands over several images
+    {40, 5, 4, 3, 70, 3, 3, {1, 1}, {1, 1}, {0, 0, 0, 0}},  // weight gradient: bands over several images
     {37, 3, 5, 30, 9, 3, 3, {2, 2}, {1, 1}, {1, 1, 1, 1}},
     {2, 3, 150, 5, 66, 2, 3, {1, 1}, {1, 1}, {1, 0, 1, 1}},     // and more than a band in one row
     {1, 30, 5, 40, 40, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}, 0},  // several bands
@@ -66,7 +66,8 @@ const std::int64_t dense_lines[][3] = {{1, 1, 1},     {1, 130, 3},   {7, 17, 33}
                                        {33, 129, 65}, {121, 5, 150}, {6, 300, 10}, {2, 1, 97}};
 
 const std::int64_t lengths[] = {1, 3, 4, 7, 8, 15, 16, 17, 31, 33};
-constexpr std::int64_t long_length = 2 * 16384 + 17;  // several blocks, for one op of those that share the loop over them
+constexpr std::int64_t long_length =
+    2 * 16384 + 17;  // several blocks, for one op of those that share the loop over them
 
 struct WindowLine {
   std::int64_t N, H, W, C, R, S;
@@ -74,9 +75,9 @@ struct WindowLine {
 };
 
 const WindowLine pool_lines[] = {
-    {1, 1, 1, 1, 1, 1, {1, 1}, {0, 0, 0, 0}},    {2, 6, 8, 3, 2, 2, {2, 2}, {0, 0, 0, 0}},
-    {2, 7, 9, 17, 3, 3, {2, 2}, {1, 1, 1, 1}},   {1, 5, 4, 33, 3, 2, {1, 1}, {1, 1, 0, 1}},
-    {3, 9, 7, 8, 2, 3, {3, 4}, {0, 1, 1, 0}},    {1, 20, 20, 16, 17, 18, {1, 2}, {0, 0, 0, 0}},
+    {1, 1, 1, 1, 1, 1, {1, 1}, {0, 0, 0, 0}},  {2, 6, 8, 3, 2, 2, {2, 2}, {0, 0, 0, 0}},
+    {2, 7, 9, 17, 3, 3, {2, 2}, {1, 1, 1, 1}}, {1, 5, 4, 33, 3, 2, {1, 1}, {1, 1, 0, 1}},
+    {3, 9, 7, 8, 2, 3, {3, 4}, {0, 1, 1, 0}},  {1, 20, 20, 16, 17, 18, {1, 2}, {0, 0, 0, 0}},
 };
 
 // M rows of K.
@@ -130,7 +131,8 @@ std::vector<Case> elementwise_cases() {
   std::vector<Case> cases = {{"relu", {normal({long_length})}, {f32({long_length})}},
                              {"multiply", {normal({long_length}), normal({long_length})}, {f32({long_length})}}};
   for (const std::int64_t n : lengths) {
-    for (const char* op : {"relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "elu", "softplus"}) {
+    for (const char* op :
+         {"relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "elu", "softplus"}) {
       const Attributes a = with({{"alpha", 0.25}});
       cases.push_back({op, {normal({n})}, {f32({n})}, a});
       cases.push_back({std::string(op) + "_backward", {normal({n}), fraction({n})}, {f32({n})}, a});
@@ -193,13 +195,16 @@ std::vector<Case> row_cases() {
     const Shape x{M, K};
     const Attributes scale = with({{"scale", 0.5}}), epsilon = with({{"epsilon", 1e-3}});
     for (const Shape& axes : {Shape{0}, Shape{1}, Shape{0, 1}})
-      cases.push_back({"sum", {normal(x)}, {f32(axes.size() == 2 ? Shape{} : Shape{axes[0] == 0 ? K : M})},
+      cases.push_back({"sum",
+                       {normal(x)},
+                       {f32(axes.size() == 2 ? Shape{} : Shape{axes[0] == 0 ? K : M})},
                        with({{"axes", axes}, {"scale", 0.5}})});
     for (const std::string op : {"sum_abs", "sum_squares"}) {
       cases.push_back({op, {normal(x)}, {f32({})}, scale});
       cases.push_back({op + "_backward", {normal({}), normal(x)}, {f32(x)}, scale});
     }
-    cases.push_back({"relu_backward_bias", {normal(x), normal(x)}, {f32(x), f32({K})}, with({{"epilogue", std::string("relu")}})});
+    cases.push_back(
+        {"relu_backward_bias", {normal(x), normal(x)}, {f32(x), f32({K})}, with({{"epilogue", std::string("relu")}})});
     cases.push_back({"softmax", {normal(x)}, {f32(x)}});
     cases.push_back({"softmax_backward", {normal(x), fraction(x)}, {f32(x)}});
     const Attributes smoothing = with({{"label_smoothing", 0.1}});
@@ -213,7 +218,8 @@ std::vector<Case> row_cases() {
     const Input c = normal({K}), variance = fraction({K});
     cases.push_back({"batch_norm", {normal(x), c, c}, {f32(x), f32({K}), f32({K})}, epsilon});
     cases.push_back({"batch_norm", {normal(x), none, none}, {f32(x), f32({K}), f32({K})}, epsilon});
-    cases.push_back({"batch_norm_backward", {normal(x), normal(x), c, c, variance}, {f32(x), f32({K}), f32({K})}, epsilon});
+    cases.push_back(
+        {"batch_norm_backward", {normal(x), normal(x), c, c, variance}, {f32(x), f32({K}), f32({K})}, epsilon});
     for (const char* epilogue : {"relu", "relu6"}) {
       Attributes ended = epsilon;
       ended.set("epilogue", std::string(epilogue));

@@ -284,6 +284,7 @@ TEST(kernels, convolutions_with_moments_stay_in_their_buffers_and_give_the_same_
     on_every_isa([&](Place place) {
       OpSpec spec = plain;
       const std::int64_t blocks = make_step(spec).moment_blocks, K = spec.out[0].shape[3];
+      if (blocks == 0) return;
       spec.out.push_back({Dtype::float32, {blocks, kMomentRows, K}});
       const Tensors results = run(spec, in, place);
       CHECK(results[0] == run(plain, in, place)[0], "for ", describe(c));

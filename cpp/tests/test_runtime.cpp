@@ -258,7 +258,9 @@ TEST(runtime, number_of_threads_out_of_range_is_refused_and_changes_nothing) {
 
 TEST(runtime, planned_blocks_that_live_together_do_not_overlap) {
   std::mt19937 generator(11);
-  const auto draw = [&](std::int64_t below) { return static_cast<std::int64_t>(generator() % static_cast<std::uint32_t>(below)); };
+  const auto draw = [&](std::int64_t below) {
+    return static_cast<std::int64_t>(generator() % static_cast<std::uint32_t>(below));
+  };
   for (int round = 0; round < 200; ++round) {
     std::vector<Lifetime> blocks(static_cast<std::size_t>(draw(60)));
     std::int64_t largest = 0, sum = 0;

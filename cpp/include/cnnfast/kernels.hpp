@@ -50,8 +50,9 @@ const KernelTable* neon_kernels();
 const KernelTable& kernels();
 void set_isa(const char* name);  // "auto", "scalar", "avx2", "avx512", "neon"; not while a Program runs
 
-// The algorithm of convolutions that are planned from now on: "auto" takes the cheaper one; "winograd" is taken wherever
-// it fits (see kernels/conv2d_winograd.hpp), "winograd4" and "winograd6" with tiles of that size for 3x3. set_ throws std::invalid_argument for another name.
+// The algorithm of convolutions that are planned from now on: "auto" takes the cheaper one; "winograd" is taken
+// wherever it fits (see kernels/conv2d_winograd.hpp), "winograd4" and "winograd6" with tiles of that size for 3x3. set_
+// throws std::invalid_argument for another name.
 const char* conv2d_algorithm();
 void set_conv2d_algorithm(const std::string& name);
 

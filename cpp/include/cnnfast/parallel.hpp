@@ -8,9 +8,8 @@ namespace cnnfast {
 using TaskFunction = void (*)(void* context, std::int64_t task, int worker);
 
 // Runs function(context, task, worker) for every task in [0, tasks) and returns when all are done. Each
-// worker begins with a range of consecutive tasks; whoever is done with it takes from the others. An exception of a task
-// reaches the caller.
-// A task must not start another region (std::logic_error).
+// worker begins with a range of consecutive tasks; whoever is done with it takes from the others. An exception of a
+// task reaches the caller. A task must not start another region (std::logic_error).
 void parallel_for(std::int64_t tasks, TaskFunction function, void* context);
 
 // 64-byte aligned memory of the worker, valid until its next call with the same slot; kept between calls.

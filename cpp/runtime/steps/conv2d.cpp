@@ -41,6 +41,7 @@ class Gather {
         winograd_ ? kernels().conv2d_winograd.packed_floats(conv(), split_) : kernels().conv2d.packed_floats(conv());
     workspace_floats_ = winograd_ ? kernels().conv2d_winograd.workspace_floats(conv(), split_) : 0;
   }
+  const GatherConv& conv() const { return plan_.conv; }
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
   // 0: it cannot give them, or makes only some of the pixels.
@@ -71,7 +72,6 @@ class Gather {
   }
 
  private:
-  const GatherConv& conv() const { return plan_.conv; }
   GatherPlan plan_;
   bool winograd_ = false;
   WinogradSplit split_{};
@@ -90,6 +90,11 @@ class Gathers {
   }
   std::int64_t packed_floats() const { return packed_floats_; }
   std::int64_t workspace_floats() const { return workspace_floats_; }
+  // Of the whole result, of which each gather makes some pixels or channels.
+  std::int64_t output_floats() const {
+    const GatherConv& g = gathers_.front().conv();
+    return g.N * g.out_h * g.out_w * g.out_c;
+  }
   // The same for each: where each makes all pixels, they are the groups of one convolution.
   std::int64_t moment_blocks() const { return gathers_.front().moment_blocks(); }
 
@@ -140,11 +145,10 @@ GatherPlans plan_by_pixel(const Dims& x, const Dims& w, const Attributes&) { ret
 // Weights as their op wants them, so that it need not pack them at each run: attributes are those of the op, its name
 // as "op" and the shape of its first input as "input_shape". w -> packed
 Step pack_weights(const OpSpec& spec) {
-  static const std::map<std::string, Planner> planners = {
-      {"conv2d", plan_forward},
-      {"conv2d_backward_input", plan_backward_input},
-      {"dense", plan_by_pixel},
-      {"pointwise_depthwise_conv2d", plan_by_pixel}};
+  static const std::map<std::string, Planner> planners = {{"conv2d", plan_forward},
+                                                          {"conv2d_backward_input", plan_backward_input},
+                                                          {"dense", plan_by_pixel},
+                                                          {"pointwise_depthwise_conv2d", plan_by_pixel}};
   const auto planner = planners.find(spec.attributes.text("op"));
   if (planner == planners.end())
     throw std::invalid_argument("pack_weights: no weights of " + spec.attributes.text("op"));
@@ -153,8 +157,7 @@ Step pack_weights(const OpSpec& spec) {
   if (spec.out.at(0).count() != gathers->packed_floats())
     throw std::invalid_argument("pack_weights: the output must have " + std::to_string(gathers->packed_floats()) +
                                 " floats");
-  return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }, 0,
-          gathers->packed_layout()};
+  return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }, 0, gathers->packed_layout()};
 }
 
 // x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed; with "pool",
@@ -168,11 +171,16 @@ Step gather_step(const OpSpec& spec, Planner plan) {
     throw std::invalid_argument(spec.op + ": packed weights must have " + std::to_string(gathers->packed_floats()) +
                                 " floats");
   const bool pool = pools(spec.attributes), two = spec.out.size() > 1;
-  const std::int64_t moment_blocks = pool ? 0 : gathers->moment_blocks();
+  if (spec.out.at(0).count() != gathers->output_floats() / (pool ? 4 : 1))
+    throw std::invalid_argument(spec.op + ": the result has " + std::to_string(gathers->output_floats()) +
+                                " elements, or a quarter if it is pooled, the output has " +
+                                std::to_string(spec.out[0].count()));
+  const std::int64_t moment_blocks = pool ? 0 : usable_moment_blocks(spec, gathers->moment_blocks());
   if (!pool) check_moments(spec, moment_blocks);
   const std::int64_t own_floats = packed ? 0 : gathers->packed_floats();
   const Epilogue epilogue = epilogue_of(spec.attributes);
-  return {"", (own_floats + gathers->workspace_floats()) * 4,
+  return {"",
+          (own_floats + gathers->workspace_floats()) * 4,
           [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
             const float* weights = a.input(1);
             if (!packed) {
@@ -184,7 +192,9 @@ Step gather_step(const OpSpec& spec, Planner plan) {
             if (two && !pool) ending.moments = a.output(1);
             gathers->run({a.input(0)}, weights, ending, a.output(0), a.scratch() + own_floats);
           },
-          gathers->packed_floats(), {}, moment_blocks};
+          gathers->packed_floats(),
+          {},
+          moment_blocks};
 }
 
 Step conv2d(const OpSpec& spec) { return gather_step(spec, plan_forward); }
@@ -197,12 +207,14 @@ Pool2dShape pooling_of(const Dims& dy, std::int64_t H, std::int64_t W) {
   return s;
 }
 
-// dy, w, b or missing, residual or missing -> dx; also the forward pass of a transposed convolution, which is why it takes
-// a bias. With an argmax as fifth input, dy is what a max-pooling sends back: see ConvInput.
+// dy, w, b or missing, residual or missing -> dx; also the forward pass of a transposed convolution, which is why it
+// takes a bias. With an argmax as fifth input, dy is what a max-pooling sends back: see ConvInput.
 Step conv2d_backward_input(const OpSpec& spec) {
   if (!spec.has_in(4)) return gather_step(spec, plan_backward_input);
-  const auto gathers = std::make_shared<Gathers>(
-      plan_backward_input(spec.in.at(0).shape, spec.in.at(1).shape, spec.attributes));
+  if (spec.attributes.has("kernel_shape"))
+    throw std::invalid_argument(spec.op + ": weights must not be packed where an argmax is given");
+  const auto gathers =
+      std::make_shared<Gathers>(plan_backward_input(spec.in.at(0).shape, spec.in.at(1).shape, spec.attributes));
   const Conv2dShape shape = conv2d_shape(spec.out[0].shape, spec.in[1].shape, spec.attributes);
   const Pool2dShape pool = pooling_of(spec.in[0].shape, shape.P, shape.Q);
   // The direct algorithm reads dy as it would be, which is made first.

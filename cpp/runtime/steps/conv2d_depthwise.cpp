@@ -12,15 +12,21 @@ constexpr std::int64_t kSlices = 16;  // partial sums of a weight gradient
 
 // x, w, b or missing -> y, moments of blocks of y if they are wanted
 Step depthwise(const OpSpec& spec) {
-  const DepthwiseGather gather = plan_depthwise_forward(depthwise_shape(spec.in[0], spec.in[1], spec.out[0], spec.attributes));
+  const DepthwiseGather gather =
+      plan_depthwise_forward(depthwise_shape(spec.in[0], spec.in[1], spec.out[0], spec.attributes));
   const Epilogue epilogue = epilogue_of(spec.attributes);
-  const std::int64_t moment_blocks = kernels().conv2d_depthwise.moment_blocks(gather);
+  const std::int64_t moment_blocks =
+      usable_moment_blocks(spec, kernels().conv2d_depthwise.moment_blocks(gather));
   check_moments(spec, moment_blocks);
-  return {"", 0, [gather, epilogue, biased = spec.has_in(2), summed = spec.out.size() > 1](const StepArgs& a) {
+  return {"",
+          0,
+          [gather, epilogue, biased = spec.has_in(2), summed = spec.out.size() > 1](const StepArgs& a) {
             kernels().conv2d_depthwise.gather(gather, a.input(0), a.input(1), biased ? a.input(2) : nullptr, epilogue,
                                               a.output(0), summed ? a.output(1) : nullptr);
           },
-          0, {}, moment_blocks};
+          0,
+          {},
+          moment_blocks};
 }
 
 // dy, w -> dx

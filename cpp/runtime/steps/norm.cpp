@@ -75,8 +75,7 @@ Step batch_norm_backward_scale(const OpSpec& spec) {
 Step moving_average_update(const OpSpec& spec) {
   const std::int64_t n = spec.in[0].count();
   const float momentum = spec.attributes.real("momentum");
-  return {"", 0,
-          [=](const StepArgs& a) { kernels().norm.moving_average(n, momentum, a.input(1), a.updated(0)); }};
+  return {"", 0, [=](const StepArgs& a) { kernels().norm.moving_average(n, momentum, a.input(1), a.updated(0)); }};
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 Operations are those of the definition, as if every output were computed by itself: a convolution counts two for each of
 its N*P*Q*K*R*S*C multiply-adds, also those that meet padding; so do its dx and its dw. Other algorithms need fewer:
-Winograd's multiplies a sixth to a half as often, so such a convolution may run at more than 100 % of its floor.
+Winograd's multiplies 0.16 to 0.56 times as often, so such a convolution may run at more than 100 % of its floor.
 
 Least bytes are those of the arrays that enter or leave the workload, each once: what lies between its layers could
 stay in the caches. Where that is more than they hold, as in the training of large networks, the floor is out of reach.

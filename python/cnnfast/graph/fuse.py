@@ -184,7 +184,9 @@ def _fuse_poolings(graph: Graph, keep: Sequence[Value]) -> None:
             continue
         x, a = given(node, 0), node.attributes
         maker = x.node
-        if maker is None or maker.op.name != "conv2d" or len(maker.inputs) > 3 or uses[id(x)] != 1:
+        if maker is None or maker.op.name != "conv2d" or "pool" in maker.attributes:
+            continue
+        if len(maker.inputs) > 3 or uses[id(x)] != 1:
             continue
         if _pools_2x2(a):
             maker.attributes = {**maker.attributes, "pool": 1}
@@ -212,6 +214,8 @@ def _fuse_pooling_gradients(graph: Graph, keep: Sequence[Value]) -> None:
     dropped: set[int] = set()
     for node in graph.nodes:
         if node.op.name != "max_pool2d_backward" or not _pools_2x2(node.attributes):
+            continue
+        if given(node, 1).dtype != "uint8":  # of an argmax that the user gives, it may be another
             continue
         spread = node.outputs[0]
         readers = [n for n in graph.nodes if any(v is spread for v in n.inputs)]

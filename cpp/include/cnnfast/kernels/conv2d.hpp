@@ -13,8 +13,8 @@ struct ConvRun {
   std::int64_t offset, depth, length;
 };
 
-// Runs [begin, end): together so few weight rows that a panel of them stays in the first-level cache. They are the `rows`
-// from `depth` on.
+// Runs [begin, end): together so few weight rows that a panel of them stays in the first-level cache. They are the
+// `rows` from `depth` on.
 struct ConvPass {
   std::int64_t begin, end, depth, rows;
 };
@@ -28,7 +28,7 @@ struct GatherConv {
   // channels [channel_first, channel_first + channels) of a tensor (N, in_h, in_w, in_c).
   std::int64_t N, in_h, in_w, in_c, channel_first, channels;
   std::int64_t row_step, col_step, row_first, row_last, col_first, col_last;
-  bool padded;  // some tap leaves the tensor: rows are copied into a zero-padded block first
+  bool padded;                    // some tap leaves the tensor: rows are copied into a zero-padded block first
   std::int64_t block_w, block_c;  // columns and channels of the block that is read (the tensor itself if not padded)
   // Write: pixel (i,j) of the grid is pixel (out_row_first + i*out_row_step, ...) of a tensor (N, out_h, out_w, out_c).
   std::int64_t grid_h, grid_w, out_h, out_w, out_c, out_channel_first, out_channels;
@@ -40,7 +40,7 @@ struct GatherConv {
   const ConvRun* runs;
   const ConvPass* passes;
   std::int64_t n_passes;
-  const std::int64_t* row_offset;  // for each weight row, where in the block its input float lies
+  const std::int64_t* row_offset;                // for each weight row, where in the block its input float lies
   std::int64_t weight_in_step, weight_out_step;  // steps in w between input and between output channels
   // Work: a task is rows_per_task rows of one image or, when that is all of them, images_per_task images, and
   // channels_per_task output channels, a multiple of 32.
@@ -54,9 +54,9 @@ struct WeightSplit {
   bool pack_x;  // bands are copied as the tiles read them, and may reach over several images
 };
 
-// A tensor that a convolution reads. With argmax it is the gradient that a max-pooling of 2x2 sends back: data and argmax
-// have a pixel for each 2x2, whose value goes to that of the four (0 to 3) which argmax says, 0 to the others and to rows
-// and columns past the last whole four.
+// A tensor that a convolution reads. With argmax it is the gradient that a max-pooling of 2x2 sends back: data and
+// argmax have a pixel for each 2x2, whose value goes to that of the four (0 to 3) which argmax says, 0 to the others
+// and to rows and columns past the last whole four.
 struct ConvInput {
   const float* data;
   const std::uint8_t* argmax = nullptr;

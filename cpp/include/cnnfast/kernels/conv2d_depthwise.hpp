@@ -9,7 +9,8 @@
 namespace cnnfast {
 
 // One spatial axis. Position i of the grid is position out_first + i*out_step of the output. Its tap t reads the input
-// at i*step + offset + t*offset_step, if that lies in [0, in), and multiplies with kernel row (column) index + t*index_step.
+// at i*step + offset + t*offset_step, if that lies in [0, in), and multiplies with kernel row (column) index +
+// t*index_step.
 struct DepthwiseAxis {
   std::int64_t in, grid, step;
   std::int64_t out, out_first, out_step;

@@ -1,6 +1,6 @@
-// Winograd's minimal filtering for the gathers of conv2d.hpp whose taps are neighbours: each tile of outputs comes from a
-// patch of the input by one multiplication a point of the patch and pair of channels (Lavin and Gray, "Fast Algorithms for
-// Convolutional Neural Networks", 2015, section 4). Forms, each way of a tile:
+// Winograd's minimal filtering for the gathers of conv2d.hpp whose taps are neighbours: each tile of outputs comes from
+// a patch of the input by one multiplication a point of the patch and pair of channels (Lavin and Gray, "Fast
+// Algorithms for Convolutional Neural Networks", 2015, section 4). Forms, each way of a tile:
 //
 //   outputs  taps  stride  points   multiplications    interpolation points, besides infinity
 //   4        3     1       6        36 for 144         0, 1, -1, 1/2, -2: more precise than 0, +-1, +-2
@@ -48,8 +48,8 @@ struct Conv2dWinogradKernels {
                  const Ending& ending, float* y, float* workspace);
   // dw[row, k] as in Conv2dKernels; with several slices their sums meet in workspace, of slices * depth * out_channels
   // floats.
-  void (*backward_weight)(const GatherConv& conv, const WinogradWeightSplit& split, const float* x,
-                          const ConvInput& dy, float* dw, std::int64_t dw_pitch, float* workspace);
+  void (*backward_weight)(const GatherConv& conv, const WinogradWeightSplit& split, const float* x, const ConvInput& dy,
+                          float* dw, std::int64_t dw_pitch, float* workspace);
 };
 
 }  // namespace cnnfast
