@@ -164,7 +164,10 @@ static inline void conv2d_store_largest(Full full, std::int64_t lanes, const End
     Largest<decltype(positions)::value> largest;
     for (int i = 0; i < 2; ++i)
       for (int j = 0; j < 2; ++j) largest.meet(sum(i, j), i * 2 + j);
-    full&& stream ? vstream(y + at, largest.value) : store_lanes(full, y + at, largest.value, lanes);
+    if (full && stream)
+      vstream(y + at, largest.value);
+    else
+      store_lanes(full, y + at, largest.value, lanes);
     if (positions) store_positions(ending.argmax + at, largest.where, lanes);
   };
   ending.argmax ? store(std::true_type{}) : store(std::false_type{});

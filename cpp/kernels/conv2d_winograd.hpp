@@ -273,7 +273,10 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
             sum = sum + bias;
             if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
             sum = apply_epilogue(sum, ending.epilogue);
-            full&& stream ? vstream(y + at, sum) : store_lanes(full, y + at, sum, lanes);
+            if (full && stream)
+              vstream(y + at, sum);
+            else
+              store_lanes(full, y + at, sum, lanes);
           });
     });
   }

@@ -174,7 +174,10 @@ static void norm_normalize(const BatchNormShape& s, const float* x, const Affine
     Vec a = vfma(centred, load_lanes(full, scale + c, lanes), load_lanes(full, shift + c, lanes));
     if (residual) a = a + load_lanes(full, residual + i, lanes);
     a = apply_epilogue(a, epilogue);
-    full&& stream ? vstream(y + i, a) : store_lanes(full, y + i, a, lanes);
+    if (full && stream)
+      vstream(y + i, a);
+    else
+      store_lanes(full, y + i, a, lanes);
   });
 }
 

@@ -224,7 +224,10 @@ struct PoolCell {
         const bool inside = row_at + i < s.R && col_at + j < s.S;
         const std::int64_t position = CELL ? i * CELL + j : inside ? (row_at + i) * s.S + col_at + j : kOutside;
         float* to = dx + (i * s.W + j) * s.C + c;
-        full&& stream ? vstream(to, share.to(position)) : store_lanes(full, to, share.to(position), lanes);
+        if (full && stream)
+          vstream(to, share.to(position));
+        else
+          store_lanes(full, to, share.to(position), lanes);
       }
     }
   }
