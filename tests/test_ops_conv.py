@@ -198,7 +198,7 @@ def test_forms_of_winograd_are_taken_by_themselves_where_they_are_cheaper(rng, f
 
 
 def test_the_algorithm_of_convolutions_can_be_chosen_and_changes_bits_but_not_results(rng):
-    x, w = rng.standard_normal((4, 20, 20, 32)), rng.standard_normal((3, 3, 32, 32))
+    x, w = rng.standard_normal((4, 20, 20, 64)), rng.standard_normal((3, 3, 64, 64))
     results = {}
     for name in ("direct", "winograd4", "winograd6", "winograd", "auto"):
         config.set_conv2d_algorithm(name)

@@ -68,6 +68,8 @@ double direct_cost(const GatherConv& g) {
   return static_cast<double>(g.n_taps * g.N * g.grid_h * g.grid_w) * static_cast<double>(g.channels * g.out_channels);
 }
 
+bool few_channels(const GatherConv& g) { return std::max(g.channels, g.out_channels) < 64; }
+
 // large: how much more forms with large patches cost than the rule says.
 std::optional<WinogradForm> choose(const GatherConv& g, double large) {
   const ConvAlgorithm algorithm = chosen_algorithm;
@@ -79,6 +81,8 @@ std::optional<WinogradForm> choose(const GatherConv& g, double large) {
     const bool both_tiles = form.taps == 3 && form.stride == 1;  // only these can be had with either
     if (both_tiles && algorithm == ConvAlgorithm::winograd4 && form.tile != 4) continue;
     if (both_tiles && algorithm == ConvAlgorithm::winograd6 && form.tile != 6) continue;
+    // Tiles of 6 round more coarsely, and gain little where channels are few.
+    if (both_tiles && form.tile == 6 && algorithm == ConvAlgorithm::automatic && few_channels(g)) continue;
     const double other = winograd_cost(g, form) * (form.patch() > 6 ? large : 1.0);
     if (other < cost) best = form, cost = other;
   }
