@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "rounding.hpp"
+
 namespace cnnfast {
 namespace {
 
@@ -11,8 +13,6 @@ constexpr std::int64_t kTaskProducts = 256 * 1024;
 // Of a 1x1 convolution and the depthwise one behind it: the tasks wanted, the channels of one, and how many rows of the
 // 1x1 convolution a task computes for each one that its neighbour computes too.
 constexpr std::int64_t kPanelTasks = 16, kPanelChannels = 32, kRowsPerSharedRow = 12;
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // One axis of a convolution: `in` positions read by `out` windows.
 struct Axis {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cnnfast/program.hpp"
+#include "rounding.hpp"
 
 namespace cnnfast {
 namespace {
@@ -24,10 +25,6 @@ struct Tap {
   std::int64_t row, col;  // offset of the input pixel it reads
   std::int64_t weight;    // index of its first weight
 };
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
 
 // Decides what one task computes: rows of pixels, or whole images where those are small, and a range of channels where
 // there would otherwise be too few tasks.

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cnnfast/kernels.hpp"
+#include "rounding.hpp"
 
 namespace cnnfast {
 namespace {
@@ -20,9 +21,6 @@ std::atomic<ConvAlgorithm> chosen_algorithm{ConvAlgorithm::automatic};
 constexpr std::int64_t kWinogradTasks = 8;   // at least, where the filters can be cut into so many ranges
 constexpr std::int64_t kWinogradRange = 64;  // filters of a range
 constexpr std::int64_t kWinogradOwnWeights = 64 * 64, kWinogradFewTiles = 4;
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
 
 constexpr WinogradForm kForms[] = {{4, 3, 1}, {6, 3, 1}, {4, 5, 1}, {4, 2, 1}, {4, 3, 2}};
 
