@@ -1,0 +1,1 @@
+"""Images: reading files and folders, transforming and augmenting what is in them."""

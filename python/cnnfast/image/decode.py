@@ -1,0 +1,420 @@
+"""Image files become pixels: JPEG, PNG, BMP, WebP and GIF (its first frame), and nothing else.
+
+Files are hostile until they are decoded. Pillow decodes them, restricted to the plugins of these five formats; the
+number of pixels is checked before any is decoded; whatever a damaged file makes a plugin raise becomes an `ImageError`.
+The orientation that a camera noted in the EXIF data is left alone, as in Keras.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: names of files that may be images end so, in small letters
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+#: pixels of the largest image that is decoded unless `set_max_pixels` says otherwise; Pillow would warn at 89 million
+DEFAULT_MAX_PIXELS = 2**26
+
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")
+_COLOR_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+_CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+_INTERPOLATIONS = {
+    "nearest": "NEAREST",
+    "bilinear": "BILINEAR",
+    "bicubic": "BICUBIC",
+    "hamming": "HAMMING",
+    "box": "BOX",
+    "area": "BOX",
+    "lanczos": "LANCZOS",
+    "lanczos3": "LANCZOS",
+}
+_FITS = ("stretch", "crop", "pad")
+_GAP = 2  # an image is at least so many times as large as wanted when it is resampled
+
+_max_pixels = DEFAULT_MAX_PIXELS
+
+
+class ImageError(ValueError):
+    """A file that is no image, or a damaged or far too large one.
+
+    Attributes:
+        path: the file.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, path: Any, problem: str):
+        super().__init__(path, problem)
+        self.path, self.problem = path, problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+def set_max_pixels(pixels: int) -> None:
+    """How many pixels the largest image may have from now on.
+
+    A file of a few kilobytes can describe an image of gigabytes (a decompression bomb); what is larger than this
+    is refused with an `ImageError` before it is decoded. Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`) holds too.
+
+    Args:
+        pixels: at least 1; 2**26 (8192 x 8192) at start.
+
+    Raises:
+        ValueError: less than 1. TypeError: no whole number.
+
+    Example:
+        >>> set_max_pixels(4096 * 4096)
+        >>> set_max_pixels(DEFAULT_MAX_PIXELS)
+    """
+    global _max_pixels
+    if isinstance(pixels, bool) or not isinstance(pixels, (int, np.integer)):
+        raise TypeError(f"set_max_pixels: expected a whole number, got {pixels!r}")
+    if pixels < 1:
+        raise ValueError(f"set_max_pixels: expected at least 1, got {pixels}")
+    _max_pixels = int(pixels)
+
+
+def channels_of(op: str, color_mode: str) -> int:
+    """Channels of images in a color mode: 1, 3 or 4. ValueError, in the name of `op`, for another mode."""
+    if color_mode not in _CHANNELS:
+        raise ValueError(f"{op}: color_mode must be 'grayscale', 'rgb' or 'rgba', got {color_mode!r}")
+    return _CHANNELS[color_mode]
+
+
+def size_of(op: str, what: str, size: Any) -> tuple[int, int]:
+    """(rows, columns), both at least 1, from such a pair or one number for both.
+
+    Raises:
+        TypeError: no whole numbers. ValueError: not two of them, or less than 1.
+    """
+    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size) if np.iterable(size) else (size,)
+    if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) for n in pair):
+        raise TypeError(f"{op}: {what} must be whole numbers (rows, columns), got {size!r}")
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"{op}: {what} must be (rows, columns), both at least 1, got {size!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def check_interpolation(op: str, interpolation: str) -> str:
+    """The interpolation in small letters. ValueError, in the name of `op`, if there is none of that name."""
+    name = interpolation.lower() if isinstance(interpolation, str) else interpolation
+    if name not in _INTERPOLATIONS:
+        raise ValueError(f"{op}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {interpolation!r}")
+    return name
+
+
+def load_img(
+    path: str | bytes | os.PathLike[str] | io.BytesIO,
+    color_mode: str = "rgb",
+    target_size: Sequence[int] | None = None,
+    interpolation: str = "nearest",
+    keep_aspect_ratio: bool = False,
+) -> Image.Image:
+    """An image file as a Pillow image, pixel for pixel what Keras' `load_img` gives.
+
+    Args:
+        path: the file, or an `io.BytesIO` with its content.
+        color_mode: "rgb", "rgba" or "grayscale". Transparency is dropped, not blended; gray images of 16 bits keep
+            their bits in "grayscale".
+        target_size: (rows, columns) of the result; that of the file if None.
+        interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
+        keep_aspect_ratio: cut out the largest part in the middle with the aspect ratio of `target_size` first, so
+            that nothing is stretched.
+
+    Returns:
+        The image, decoded.
+
+    Raises:
+        ImageError: the file is no image, is damaged, or has too many pixels (see `set_max_pixels`).
+        OSError: it cannot be read, as FileNotFoundError.
+        TypeError, ValueError: other arguments.
+
+    Example:
+        >>> save_img("dot.png", np.zeros((4, 6, 3)))
+        >>> load_img("dot.png", target_size=(2, 2)).size
+        (2, 2)
+    """
+    channels_of("load_img", color_mode)
+    check_interpolation("load_img", interpolation)
+    columns_rows = None if target_size is None else size_of("load_img", "target_size", target_size)[::-1]
+    with _opened(path) as image:
+        if not (color_mode == "grayscale" and image.mode in ("L", "I;16", "I")):
+            image = _converted(image, _COLOR_MODES[color_mode])
+        image.load()
+        if columns_rows is not None and image.size != columns_rows:
+            box = _middle(image.size, columns_rows) if keep_aspect_ratio else None
+            image = image.resize(columns_rows, _resampling(interpolation), box=box)
+    return image
+
+
+def read_image(
+    path: str | bytes | os.PathLike[str] | io.BytesIO,
+    color_mode: str = "rgb",
+    size: Sequence[int] | None = None,
+    interpolation: str = "bilinear",
+    fit: str = "stretch",
+) -> np.ndarray:
+    """An image file as an array, as quickly as may be.
+
+    Where the image is much larger than wanted, JPEG files are decoded at half, a quarter or an eighth of their
+    size, and other images are averaged over blocks first, so that at least twice the wanted size is left to resample.
+    That is several times as fast and hard to tell from the slow way. Not with "nearest".
+
+    Args:
+        path: the file, or an `io.BytesIO` with its content.
+        color_mode: "rgb", "rgba" or "grayscale". Transparency is dropped, not blended; of 16 bits the upper 8 stay.
+        size: (rows, columns) of the result; that of the file if None.
+        interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" (or "area"), or "lanczos" (or "lanczos3").
+            All but "nearest" are anti-aliased when they make images smaller.
+        fit: "stretch" to `size`; "crop" the largest part in the middle with the aspect ratio of `size`; or "pad": the
+            whole image in the middle, black around it.
+
+    Returns:
+        uint8 (H, W, C), C = 1, 3 or 4.
+
+    Raises:
+        ImageError, OSError, TypeError, ValueError: as `load_img`.
+
+    Example:
+        >>> save_img("dot.png", np.zeros((4, 6, 3)))
+        >>> read_image("dot.png", "grayscale", size=(2, 3)).shape
+        (2, 3, 1)
+    """
+    channels = channels_of("read_image", color_mode)
+    interpolation = check_interpolation("read_image", interpolation)
+    if fit not in _FITS:
+        raise ValueError(f"read_image: fit must be 'stretch', 'crop' or 'pad', got {fit!r}")
+    columns_rows = None if size is None else size_of("read_image", "size", size)[::-1]
+    with _opened(path) as image:
+        if columns_rows is not None and interpolation != "nearest":
+            columns, rows = _inner(image.size, columns_rows) if fit == "pad" else columns_rows
+            image.draft(image.mode, (_GAP * columns, _GAP * rows))
+        image = _converted(_eight_bits(image), _COLOR_MODES[color_mode])
+        image.load()
+        if columns_rows is not None and image.size != columns_rows:
+            image = _fitted(image, columns_rows, interpolation, fit)
+        pixels = np.array(image)
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+@contextmanager
+def _opened(path: Any) -> Iterator[Image.Image]:
+    """The image in a file, recognised and not too large but not yet decoded; errors of decoding become `ImageError`."""
+    from PIL import Image, UnidentifiedImageError, WebPImagePlugin  # noqa: F401 - so that Pillow need not load all
+
+    with _file(path) as (file, name):
+        image = None
+        try:
+            image = Image.open(file, formats=_FORMATS)
+            _check_size(name, image.size)
+            yield image
+        except (ImageError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            raise ImageError(name, _not_recognised(file)) from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageError(name, f"has too many pixels: {error}") from error
+        except Exception as error:  # plugins raise whatever a damaged file leads them to
+            kind = "image" if image is None else f"{image.format} image"
+            raise ImageError(name, f"damaged {kind}: {error or type(error).__name__}") from error
+
+
+@contextmanager
+def _file(path: Any) -> Iterator[tuple[Any, str]]:
+    """An open file and its name for messages."""
+    if isinstance(path, io.BytesIO):
+        path.seek(0)
+        yield path, "image in memory"
+        return
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"load_img: path must be a path or an io.BytesIO, got {type(path).__name__}")
+    name = os.fsdecode(path)
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+        raise ImageError(name, "is no regular file")
+    with open(path, "rb") as file:
+        yield file, name
+
+
+def _check_size(name: str, size: tuple[int, int]) -> None:
+    columns, rows = size
+    if columns < 1 or rows < 1:
+        raise ImageError(name, f"has no pixels: {rows} rows, {columns} columns")
+    if columns * rows > _max_pixels:
+        raise ImageError(
+            name, f"has {rows} x {columns} pixels, more than the limit of {_max_pixels} (see image.set_max_pixels)"
+        )
+
+
+def _not_recognised(file: Any) -> str:
+    file.seek(0)
+    begin = file.read(12)
+    if not begin:
+        return "the file is empty"
+    return f"no image in one of the formats JPEG, PNG, BMP, WebP, GIF: it begins with {begin!r}"
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # the same colours; without the way round Pillow warns of transparent palettes
+    return image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Gray images of 16 bits without their lower 8."""
+    from PIL import Image
+
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    return image
+
+
+def _resampling(interpolation: str) -> Any:
+    from PIL import Image
+
+    return Image.Resampling[_INTERPOLATIONS[interpolation.lower()]]
+
+
+def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower edge of the largest part in the middle with the aspect ratio of `target`."""
+    columns, rows = size
+    width = max(1, min(columns, rows * target[0] // target[1]))
+    height = max(1, min(rows, columns * target[1] // target[0]))
+    left, upper = (columns - width) // 2, (rows - height) // 2
+    return left, upper, left + width, upper + height
+
+
+def _inner(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+    """The largest size with the aspect ratio of `size` that has room in `target`."""
+    ratio = max(size[0] / target[0], size[1] / target[1])
+    return max(1, int(size[0] / ratio)), max(1, int(size[1] / ratio))
+
+
+def _fitted(image: Image.Image, target: tuple[int, int], interpolation: str, fit: str) -> Image.Image:
+    from PIL import Image
+
+    box = _middle(image.size, target) if fit == "crop" else None
+    inner = _inner(image.size, target) if fit == "pad" else target
+    gap = None if interpolation == "nearest" else float(_GAP)
+    resized = image.resize(inner, _resampling(interpolation), box=box, reducing_gap=gap)
+    if inner == target:
+        return resized
+    padded = Image.new(image.mode, target)
+    padded.paste(resized, ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2))
+    return padded
+
+
+def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
+    """The pixels of a Pillow image, as Keras' `img_to_array` gives them.
+
+    Args:
+        img: a Pillow image, or an array (H, W) or (H, W, C).
+        data_format: "channels_last" (None means it) or "channels_first".
+        dtype: of the result; float32 if None.
+
+    Returns:
+        (H, W, C), or (C, H, W) with "channels_first".
+
+    Raises:
+        ValueError: another shape or data format.
+
+    Example:
+        >>> img_to_array(array_to_img(np.eye(2)[..., None]))[..., 0]
+        array([[255.,   0.],
+               [  0., 255.]], dtype=float32)
+    """
+    first = _channels_first("img_to_array", data_format)
+    x = np.asarray(img, dtype=np.float32 if dtype is None else dtype)
+    if x.ndim not in (2, 3):
+        raise ValueError(f"img_to_array: expected an image (H,W) or (H,W,C), got {x.shape}")
+    x = x.reshape(*x.shape, 1) if x.ndim == 2 else x
+    return x.transpose(2, 0, 1) if first else x
+
+
+def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Image.Image:
+    """A Pillow image of an array, as Keras' `array_to_img` makes it.
+
+    Args:
+        x: (H, W, C), or (C, H, W) with "channels_first"; C = 1, 3 or 4.
+        data_format: "channels_last" (None means it) or "channels_first".
+        scale: stretch the values so that the smallest becomes 0 and the largest 255; otherwise they are cut off behind
+            the point.
+        dtype: to compute in; float32 if None.
+
+    Raises:
+        ValueError: another shape.
+
+    Example:
+        >>> array_to_img(np.zeros((2, 3, 3))).size
+        (3, 2)
+    """
+    from PIL import Image
+
+    first = _channels_first("array_to_img", data_format)
+    x = np.asarray(x, dtype=np.float32 if dtype is None else dtype)
+    if x.ndim != 3:
+        raise ValueError(f"array_to_img: expected an image (H,W,C), got {x.shape}")
+    x = x.transpose(1, 2, 0) if first else x
+    if x.shape[2] not in (1, 3, 4) or x.size == 0:
+        raise ValueError(f"array_to_img: expected an image of 1, 3 or 4 channels, got (H,W,C)={x.shape}")
+    if scale:
+        x = x - x.min()
+        if (largest := x.max()) != 0:
+            x = x / largest
+        x = x * 255
+    if x.shape[2] > 1:
+        return Image.fromarray(x.astype(np.uint8))
+    gray = x[..., 0]
+    return Image.fromarray(gray.astype(np.int32 if gray.max() > 255 else np.uint8))
+
+
+def save_img(
+    path: Any,
+    x: Any,
+    data_format: str | None = None,
+    file_format: str | None = None,
+    scale: bool = True,
+    **kwargs: Any,
+) -> None:
+    """Writes an array to an image file.
+
+    Args:
+        path: the file, or a file object.
+        x, data_format, scale: as for `array_to_img`.
+        file_format: "png", "jpeg" and so on; by default what the name of the file ends in.
+        kwargs: more for Pillow's `Image.save`, as `quality=95`.
+
+    Raises:
+        ValueError: an array that is no image, or an unknown format. OSError: the file cannot be written.
+
+    JPEG has no transparency: the fourth channel is left out, with a warning.
+
+    Example:
+        >>> save_img("gray.jpg", np.linspace(0, 1, 64).reshape(8, 8, 1))
+    """
+    image = array_to_img(x, data_format, scale)
+    if file_format is None and isinstance(path, (str, os.PathLike)):
+        file_format = os.path.splitext(os.fspath(path))[1][1:]
+    name = {"jpg": "jpeg"}.get((file_format or "").lower(), file_format)
+    if image.mode == "RGBA" and name is not None and name.lower() == "jpeg":
+        import warnings
+
+        warnings.warn("save_img: JPEG has no transparency, the fourth channel is left out", stacklevel=2)
+        image = image.convert("RGB")
+    image.save(path, format=name or None, **kwargs)
+
+
+def _channels_first(op: str, data_format: str | None) -> bool:
+    if data_format not in (None, "channels_last", "channels_first"):
+        raise ValueError(f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}")
+    return data_format == "channels_first"
