@@ -151,6 +151,7 @@ class Trainer:
             batch_size=batch_size,
             shuffle=shuffle,
             class_weight=class_weight,
+            training=True,
         )
         checks = [] if source.whole is None else [("fit", source.whole)]
         validation = None
