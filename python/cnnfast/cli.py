@@ -13,6 +13,7 @@ from cnnfast._version import __version__
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from cnnfast.bench import cli as bench
+    from cnnfast.commands import evaluate, predict, train
 
     parser = argparse.ArgumentParser(
         prog="cnnfast",
@@ -33,6 +34,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--threads", type=bench.positive, metavar="N", help="threads to compute with (all that are allowed)"
     )
     demo.set_defaults(run=_demo)
+
+    descriptions = {
+        train: "train a classifier on a folder of photos: from scratch, or on a pre-trained network",
+        evaluate: "say how well a model classifies a folder of photos",
+        predict: "say what a model takes photos for",
+    }
+    for module, text in descriptions.items():
+        name = module.__name__.rpartition(".")[2]
+        command = commands.add_parser(name, help=text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.main)
 
     info = commands.add_parser("info", help="show the CPU, the instruction set in use, threads and versions")
     info.set_defaults(run=_info)

@@ -1,0 +1,122 @@
+"""The images that a command works on: what to train with, what to validate with, what to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnfast.image.dataset import ImageDataset
+from cnnfast.image.folders import list_images, list_unlabeled_images
+from cnnfast.image.loading import image_dataset_from_directory
+from cnnfast.models import Model
+
+VALIDATION_SPLIT = 0.2
+_TRAINING_NAMES = ("train", "training")
+_VALIDATION_NAMES = ("validation", "val", "valid")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What to train with and what to validate with; both have the same classes.
+
+    Attributes:
+        training, validation: images as files have them, 0 to 255; validation in the order of its files.
+    """
+
+    training: ImageDataset
+    validation: ImageDataset
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of class 0, of class 1 and so on."""
+        return list(self.training.class_names or ())
+
+
+def find_training_data(
+    directory: Path, validation: Path | None, *, image_size: int, batch_size: int, seed: int, on_error: str
+) -> TrainingData:
+    """The images in a folder, and those to validate with.
+
+    Args:
+        directory: has a folder for each class; or the two folders `train` and `validation` (or `val`), which have them.
+        validation: a folder like the first, whose images are not trained with; else the one beside `train`; else
+            a fifth of the images is kept for it, chosen by `seed`.
+        image_size: rows and columns that images are stretched to.
+        batch_size: images of a step.
+        seed: of the order and of the split.
+        on_error: what to do about files that cannot be read, as for `ImageDataset`.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: no such folder.
+        ValueError: no images, one class, other classes in the two folders.
+    """
+    root, beside = _parts(directory)
+    held = validation or beside
+    options: dict[str, Any] = {
+        "image_size": image_size,
+        "batch_size": batch_size,
+        "seed": seed,
+        "on_error": on_error,
+        "cache": True,
+        "verbose": False,
+    }
+    if held is None:
+        both = image_dataset_from_directory(root, validation_split=VALIDATION_SPLIT, subset="both", **options)
+        return TrainingData(*both)
+    training = image_dataset_from_directory(root, **options)
+    _check_same_classes(root, held, training.class_names)
+    return TrainingData(training, image_dataset_from_directory(held, **options | {"shuffle": False}))
+
+
+def _parts(directory: Path) -> tuple[Path, Path | None]:
+    """The folder to train with, and the one beside it to validate with, if there is one."""
+    for name in _TRAINING_NAMES:
+        held = [directory / other for other in _VALIDATION_NAMES if (directory / other).is_dir()]
+        if (directory / name).is_dir() and held:
+            return directory / name, held[0]
+    return directory, None
+
+
+def _check_same_classes(training: Path, validation: Path, names: Sequence[str]) -> None:
+    held = list_images(validation, op="train").class_names
+    if held != list(names):
+        raise ValueError(f"{training} has the classes {list(names)}, {validation} has {held}")
+
+
+def labelled_images(model: Model, directory: Path, *, batch_size: int, on_error: str) -> ImageDataset:
+    """The images in the folders of a model's classes, in the size that it takes.
+
+    Raises:
+        ValueError: the folder has other classes than the model, or no images.
+    """
+    names = model.class_names
+    return image_dataset_from_directory(
+        directory,
+        class_names=names,
+        shuffle=False,
+        batch_size=batch_size,
+        on_error=on_error,
+        verbose=False,
+        **_as_the_model_wants(model),
+    )
+
+
+def images_named(model: Model, paths: Sequence[Path], *, batch_size: int) -> ImageDataset:
+    """The images that are named, and those in folders that are named, in the size that a model takes."""
+    files: list[str] = []
+    for path in paths:
+        files += list_unlabeled_images(path, op="predict").file_paths if path.is_dir() else [os.fspath(path)]
+    return ImageDataset(files, batch_size=batch_size, on_error="skip", **_as_the_model_wants(model))
+
+
+def _as_the_model_wants(model: Model) -> dict[str, Any]:
+    """Size and color mode of the images that a model takes. ValueError if it takes something else."""
+    shape = model.inputs[0].shape if len(model.inputs) == 1 else ()
+    modes = {1: "grayscale", 3: "rgb", 4: "rgba"}
+    if len(shape) != 4 or None in shape[1:] or shape[3] not in modes:
+        raise ValueError(f"{model.name} does not take images of one size: its inputs have the shapes "
+                         f"{[v.shape for v in model.inputs]}, expected one (N,H,W,C) with 1, 3 or 4 channels")
+    return {"image_size": shape[1:3], "color_mode": modes[shape[3]]}

@@ -1,0 +1,97 @@
+"""The networks that `cnnfast train` trains: a small one from scratch, or a head on a pre-trained base."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnnfast import layers
+from cnnfast.models import Model, Sequential
+
+_FILTERS = (32, 64, 128, 128)
+_HEAD_UNITS = 256
+_HEAD_DROPOUT = 0.5
+
+
+def small_convnet(image_size: int, num_classes: int) -> Sequential:
+    """The course's network for a few thousand photos: convolutions and poolings, then two dense layers.
+
+    Args:
+        image_size: rows and columns, at least 48.
+        num_classes: at least 2.
+
+    Raises:
+        ValueError: images too small for four poolings.
+    """
+    if image_size < 48:
+        raise ValueError(f"a network from scratch needs images of at least 48x48, got {image_size}x{image_size}")
+    stack: list[Any] = [layers.Input((image_size, image_size, 3)), layers.Rescaling(1 / 255)]
+    for filters in _FILTERS:
+        stack += [layers.Conv2D(filters, 3, activation="relu"), layers.MaxPooling2D(2)]
+    stack += [
+        layers.Flatten(),
+        layers.Dropout(0.5),
+        layers.Dense(512, activation="relu"),
+        layers.Dense(num_classes, activation="softmax"),
+    ]
+    return Sequential(stack, name="convnet")
+
+
+def head_for(num_features: int, num_classes: int) -> Sequential:
+    """A classifier of the features of a base, averaged over rows and columns: two dense layers."""
+    return Sequential(
+        [
+            layers.Input((num_features,)),
+            layers.Dense(_HEAD_UNITS, activation="relu"),
+            layers.Dropout(_HEAD_DROPOUT),
+            layers.Dense(num_classes, activation="softmax"),
+        ],
+        name="head",
+    )
+
+
+def preprocessed_base(name: str, weights: Any, variant: str | None, image_size: int) -> Sequential:
+    """A pre-trained network without its top that takes images as files have them, 0 to 255.
+
+    Args:
+        name: as `applications` knows it, "vgg16".
+        weights: a file, or "imagenet".
+        variant: which variant the file is of, if it does not tell.
+        image_size: rows and columns.
+    """
+    from cnnfast import applications
+
+    base = applications.get(name)(
+        include_top=False, weights=weights, input_shape=(image_size, image_size, 3), variant=variant
+    )
+    stack = [layers.Input((image_size, image_size, 3)), layers.Preprocess(base.preprocessing), base]
+    return Sequential(stack, name="base")
+
+
+def joined(base: Sequential, head: Sequential) -> Sequential:
+    """Base and head as one network; the layers are the same, and so are their weights."""
+    shape = base.input_shape[1:]
+    stack = [layers.Input(shape), *base.layers, layers.GlobalAveragePooling2D(), *head.layers]
+    return Sequential(stack, name="classifier")
+
+
+def base_of(model: Model) -> Model:
+    """The pre-trained base inside a network that `joined` made. ValueError if there is none."""
+    for layer in model.layers:
+        if isinstance(layer, Model):
+            return layer
+    raise ValueError(f"{model.name} has no base to fine-tune: its layers are {[x.name for x in model.layers]}")
+
+
+def unfreeze_from(base: Model, start: str) -> None:
+    """Lets a base's layers be trained from the first one on whose name begins with `start`; freezes those before.
+
+    Raises:
+        ValueError: no name begins so; nothing has changed.
+    """
+    names = [layer.name for layer in base.layers]
+    first = next((i for i, name in enumerate(names) if name.startswith(start)), None)
+    if first is None:
+        raise ValueError(f"no layer's name begins with {start!r}; the layers are {', '.join(names)}")
+    base.trainable = True
+    for layer in base.layers[:first]:
+        layer.trainable = False
