@@ -8,6 +8,7 @@ The orientation that a camera noted in the EXIF data is left alone, as in Keras.
 from __future__ import annotations
 
 import io
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ _INTERPOLATIONS = {
 }
 _FITS = ("stretch", "crop", "pad")
 _GAP = 2  # an image is at least so many times as large as wanted when it is resampled
+
+Box = tuple[float, float, float, float]  # left, upper, right and lower edge, in pixels
 
 _max_pixels = DEFAULT_MAX_PIXELS
 
@@ -195,13 +198,17 @@ def read_image(
         raise ValueError(f"read_image: fit must be 'stretch', 'crop' or 'pad', got {fit!r}")
     columns_rows = None if size is None else size_of("read_image", "size", size)[::-1]
     with _opened(path) as image:
-        if columns_rows is not None and interpolation != "nearest":
-            columns, rows = _inner(image.size, columns_rows) if fit == "pad" else columns_rows
-            image.draft(image.mode, (_GAP * columns, _GAP * rows))
+        target = image.size if columns_rows is None else columns_rows
+        box, inner = _placed(image.size, target, fit)
+        if interpolation != "nearest":
+            box = _reduced(image, box, inner)
         image = _converted(_eight_bits(image), _COLOR_MODES[color_mode])
         image.load()
-        if columns_rows is not None and image.size != columns_rows:
-            image = _fitted(image, columns_rows, interpolation, fit)
+        if image.size != target:
+            gap = None if interpolation == "nearest" else float(_GAP)
+            image = image.resize(inner, _resampling(interpolation), box=box, reducing_gap=gap)
+        if inner != target:
+            image = _on_black(image, target)
         pixels = np.array(image)
     return pixels.reshape(*pixels.shape[:2], channels)
 
@@ -285,8 +292,8 @@ def _resampling(interpolation: str) -> Any:
     return Image.Resampling[_INTERPOLATIONS[interpolation.lower()]]
 
 
-def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, upper, right and lower edge of the largest part in the middle with the aspect ratio of `target`."""
+def _middle(size: tuple[int, int], target: tuple[int, int]) -> Box:
+    """The largest part in the middle with the aspect ratio of `target`."""
     columns, rows = size
     width = max(1, min(columns, rows * target[0] // target[1]))
     height = max(1, min(rows, columns * target[1] // target[0]))
@@ -294,24 +301,41 @@ def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
     return left, upper, left + width, upper + height
 
 
-def _inner(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-    """The largest size with the aspect ratio of `size` that has room in `target`."""
+def _placed(size: tuple[int, int], target: tuple[int, int], fit: str) -> tuple[Box, tuple[int, int]]:
+    """Which part of an image is resampled, and to which size."""
+    whole = (0, 0, *size)
+    if fit == "crop":
+        return _middle(size, target), target
+    if fit == "stretch":
+        return whole, target
     ratio = max(size[0] / target[0], size[1] / target[1])
-    return max(1, int(size[0] / ratio)), max(1, int(size[1] / ratio))
+    return whole, (max(1, int(size[0] / ratio)), max(1, int(size[1] / ratio)))
 
 
-def _fitted(image: Image.Image, target: tuple[int, int], interpolation: str, fit: str) -> Image.Image:
+def _reduced(image: Image.Image, box: Box, inner: tuple[int, int]) -> Box:
+    """Has a JPEG file decoded at half, a quarter or an eighth of its size if that does for `box` to become `inner`.
+
+    Returns where `box` lies then. It may end within a pixel: the last row and column are of smaller blocks.
+    """
+    columns, rows = image.size
+    least = [
+        math.ceil(_GAP * wanted * size / (end - begin))
+        for wanted, size, begin, end in zip(inner, (columns, rows), box[:2], box[2:], strict=True)
+    ]
+    drafted = image.draft(image.mode, (least[0], least[1]))
+    if drafted is None:
+        return box
+    scale = columns / drafted[1][2]
+    return box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale
+
+
+def _on_black(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    """The image in the middle of a larger one."""
     from PIL import Image
 
-    box = _middle(image.size, target) if fit == "crop" else None
-    inner = _inner(image.size, target) if fit == "pad" else target
-    gap = None if interpolation == "nearest" else float(_GAP)
-    resized = image.resize(inner, _resampling(interpolation), box=box, reducing_gap=gap)
-    if inner == target:
-        return resized
-    padded = Image.new(image.mode, target)
-    padded.paste(resized, ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2))
-    return padded
+    whole = Image.new(image.mode, target)
+    whole.paste(image, ((target[0] - image.width) // 2, (target[1] - image.height) // 2))
+    return whole
 
 
 def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
