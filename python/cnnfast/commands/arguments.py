@@ -6,9 +6,12 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnnfast.bench.cli import positive as positive
-from cnnfast.image.dataset import ImageDataset
+
+if TYPE_CHECKING:
+    from cnnfast.image.dataset import ImageDataset
 
 
 def positive_number(text: str) -> float:

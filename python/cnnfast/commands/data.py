@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnnfast.image.dataset import ImageDataset
-from cnnfast.image.folders import list_images, list_unlabeled_images
+from cnnfast.image.folders import ImageFiles, list_images, list_unlabeled_images
 from cnnfast.image.loading import image_dataset_from_directory
 from cnnfast.models import Model
 
@@ -43,7 +45,7 @@ def find_training_data(
     Args:
         directory: has a folder for each class; or the two folders `train` and `validation` (or `val`), which have them.
         validation: a folder like the first, whose images are not trained with; else the one beside `train`; else
-            a fifth of the images is kept for it, chosen by `seed`.
+            a fifth of each class is kept for it, chosen by `seed`.
         image_size: rows and columns that images are stretched to.
         batch_size: images of a step.
         seed: of the order and of the split.
@@ -55,20 +57,53 @@ def find_training_data(
     """
     root, beside = _parts(directory)
     held = validation or beside
+    files = list_images(root, op="train")
+    if len(files.class_names) < 2:
+        raise ValueError(f"{root} has one class, {files.class_names[0]!r}; there must be two at least")
+    if held is None:
+        kept = held_back(files, VALIDATION_SPLIT, seed)
+        training, validating = _part(files, ~kept), _part(files, kept)
+    else:
+        training, validating = files, list_images(held, op="train")
+        if validating.class_names != training.class_names:
+            raise ValueError(f"{root} has the classes {training.class_names}, {held} has {validating.class_names}")
     options: dict[str, Any] = {
         "image_size": image_size,
         "batch_size": batch_size,
         "seed": seed,
         "on_error": on_error,
         "cache": True,
-        "verbose": False,
     }
-    if held is None:
-        both = image_dataset_from_directory(root, validation_split=VALIDATION_SPLIT, subset="both", **options)
-        return TrainingData(*both)
-    training = image_dataset_from_directory(root, **options)
-    _check_same_classes(root, held, training.class_names)
-    return TrainingData(training, image_dataset_from_directory(held, **options | {"shuffle": False}))
+    return TrainingData(_dataset(training, shuffle=True, **options), _dataset(validating, **options))
+
+
+def held_back(files: ImageFiles, fraction: float, seed: int) -> np.ndarray:
+    """bool (N,): which images are kept for validation, the same share of every class, at least one.
+
+    Raises:
+        ValueError: a class with fewer than two images.
+    """
+    assert files.labels is not None
+    kept = np.zeros(len(files.filenames), dtype=bool)
+    generator = np.random.default_rng(seed)
+    for number, name in enumerate(files.class_names):
+        members = np.flatnonzero(files.labels == number)
+        if len(members) < 2:
+            raise ValueError(f"{files.directory}: class {name!r} has {len(members)} images, expected two at least")
+        kept[generator.permutation(members)[: max(1, round(fraction * len(members)))]] = True
+    return kept
+
+
+def _part(files: ImageFiles, chosen: np.ndarray) -> ImageFiles:
+    assert files.labels is not None
+    names = [name for name, take in zip(files.filenames, chosen, strict=True) if take]
+    return replace(files, filenames=names, labels=files.labels[chosen])
+
+
+def _dataset(files: ImageFiles, **options: Any) -> ImageDataset:
+    return ImageDataset(
+        files.file_paths, files.labels, class_names=files.class_names, directory=files.directory, **options
+    )
 
 
 def _parts(directory: Path) -> tuple[Path, Path | None]:
@@ -78,12 +113,6 @@ def _parts(directory: Path) -> tuple[Path, Path | None]:
         if (directory / name).is_dir() and held:
             return directory / name, held[0]
     return directory, None
-
-
-def _check_same_classes(training: Path, validation: Path, names: Sequence[str]) -> None:
-    held = list_images(validation, op="train").class_names
-    if held != list(names):
-        raise ValueError(f"{training} has the classes {list(names)}, {validation} has {held}")
 
 
 def labelled_images(model: Model, directory: Path, *, batch_size: int, on_error: str) -> ImageDataset:
@@ -117,6 +146,8 @@ def _as_the_model_wants(model: Model) -> dict[str, Any]:
     shape = model.inputs[0].shape if len(model.inputs) == 1 else ()
     modes = {1: "grayscale", 3: "rgb", 4: "rgba"}
     if len(shape) != 4 or None in shape[1:] or shape[3] not in modes:
-        raise ValueError(f"{model.name} does not take images of one size: its inputs have the shapes "
-                         f"{[v.shape for v in model.inputs]}, expected one (N,H,W,C) with 1, 3 or 4 channels")
+        raise ValueError(
+            f"{model.name} does not take images of one size: its inputs have the shapes "
+            f"{[v.shape for v in model.inputs]}, expected one (N,H,W,C) with 1, 3 or 4 channels"
+        )
     return {"image_size": shape[1:3], "color_mode": modes[shape[3]]}

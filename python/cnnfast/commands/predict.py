@@ -63,6 +63,4 @@ def _write_csv(path: Path, files: Sequence[str], names: Sequence[str], scores: n
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["filename", "class", *names])
-        writer.writerows(
-            [name, names[row.argmax()], *row.tolist()] for name, row in zip(files, scores, strict=True)
-        )
+        writer.writerows([name, names[row.argmax()], *row.tolist()] for name, row in zip(files, scores, strict=True))

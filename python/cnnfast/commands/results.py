@@ -59,7 +59,11 @@ def report(full: Evaluation) -> str:
     counts = full.confusion_matrix()
     names = full.class_names or [str(i) for i in range(len(counts))]
     width = max(len("class"), *(len(name) for name in names))
-    lines = [f"accuracy {accuracy(full):.4f} on {len(full)} images", "", f"{'class':<{width}}  images  recall  precision"]
+    lines = [
+        f"accuracy {accuracy(full):.4f} on {len(full)} images",
+        "",
+        f"{'class':<{width}}  images  recall  precision",
+    ]
     for i, name in enumerate(names):
         lines.append(
             f"{name:<{width}}  {counts[i].sum():6d}  {_share(counts[i, i], counts[i].sum())}  "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from cnnfast.models import Model
 VERSION = 1
 _NOTES = "run.json"
 _MODEL = "model.safetensors"
+_WORK = "work"
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,15 @@ class RunFolder:
 
     def folder_of(self, stage: str) -> Path:
         """A folder for what one stage keeps while it runs."""
-        folder = self.path / "work" / stage
+        folder = self.path / _WORK / stage
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def clean_up(self, stage: str) -> None:
+        """Removes what a stage kept while it ran."""
+        shutil.rmtree(self.folder_of(stage))
+        with contextlib.suppress(OSError):  # another stage's is still there
+            (self.path / _WORK).rmdir()
 
     def has(self, stage: str) -> bool:
         """Whether a stage is finished."""

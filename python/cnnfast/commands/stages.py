@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -68,9 +67,7 @@ def _scratch(run: RunFolder, data: TrainingData) -> StageResult:
 def _head(run: RunFolder, data: TrainingData) -> StageResult:
     """A head on the frozen base: on features that are computed once, unless each epoch has images of its own."""
     settings = run.settings
-    base = networks.preprocessed_base(
-        str(settings.base), settings.weights, settings.variant, settings.image_size
-    )
+    base = networks.preprocessed_base(str(settings.base), settings.weights, settings.variant, settings.image_size)
     base.trainable = False
     head = networks.head_for(base.output_shape[-1], len(data.class_names))
     model = networks.joined(base, head)
@@ -146,5 +143,5 @@ def _fit(stage: str, run: RunFolder, fitted: Model, training: Any, validation: A
         seconds=round(clock.seconds, 1),
     )
     run.finish(whole, result, history)
-    shutil.rmtree(folder)
+    run.clean_up(stage)
     return result

@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fine-tune-epochs", type=count, default=_FINE_TUNE_EPOCHS, metavar="N", help="at most (%(default)s)"
     )
     parser.add_argument("--learning-rate", type=rate, default=1e-3, metavar="X", help="at first (%(default)s)")
-    parser.add_argument("--fine-tune-learning-rate", type=rate, default=2e-5, metavar="X", help="at first (%(default)s)")
+    parser.add_argument(
+        "--fine-tune-learning-rate", type=rate, default=2e-5, metavar="X", help="at first (%(default)s)"
+    )
     parser.add_argument(
         "--patience", type=count, metavar="N", help="stop after so many epochs that were not the best (a third of all)"
     )

@@ -258,7 +258,8 @@ class ImageDataset(PyDataset):
         epoch = max(self._passes - 1, 0)
         if not (self.shuffle and self._passes):
             return _Pass(epoch, np.arange(self.samples))
-        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 2**64 - 1]))
+        counter = np.array([0, 0, epoch, 2**64 - 1], np.uint64)  # no sample has this number
+        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=counter))
         return _Pass(epoch, generator.permutation(self.samples))
 
     def samples_of(self, index: int) -> np.ndarray:
@@ -273,6 +274,10 @@ class ImageDataset(PyDataset):
         self._seed = None if seed is None else random.check_seed("ImageDataset.set_state", seed)
         self._passes = whole_number("ImageDataset.set_state", "passes", passes, least=0)
         self._pass = self._new_pass()
+
+    def images(self, samples: Sequence[int]) -> np.ndarray:
+        """The images of some samples, uint8 (N, H, W, C), as they are before augmentation."""
+        return self._reader.read(np.asarray(samples, dtype=np.int64))
 
     def for_inference(self) -> ImageDataset:
         """The same files in the order of `file_paths`, not augmented; a cache is shared."""
