@@ -1,0 +1,1 @@
+"""Images: augmentation, decoding, folders, data sets."""
