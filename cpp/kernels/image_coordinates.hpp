@@ -35,8 +35,8 @@ static inline double clamp_coordinate(double c, double last) {
   return c < last ? c : last;
 }
 
-// A coordinate outside [0, size - 1] of an image, moved to where the same content is: with `reflect` into (-1, size), where
-// the first half pixel and the last are constant, with `wrap` into [0, size - 1].
+// A coordinate outside [0, size - 1] of an image, moved to where the same content is: with `reflect` into (-1, size),
+// where the first half pixel and the last are constant, with `wrap` into [0, size - 1].
 static inline double reflect_coordinate(double c, double size) {
   if (size <= 1.0) return 0.0;
   const double period = 2.0 * size;

@@ -1,6 +1,6 @@
-// Warps by B-splines of orders 2 to 5, in double: coefficients whose spline passes through the pixels, found by recursive
-// filters along columns and rows, then (order + 1)^2 of them weighted for each output pixel (Unser, Aldroubi and Eden,
-// "Fast B-spline transforms for continuous image representation and interpolation", 1991).
+// Warps by B-splines of orders 2 to 5, in double: coefficients whose spline passes through the pixels, found by
+// recursive filters along columns and rows, then (order + 1)^2 of them weighted for each output pixel (Unser, Aldroubi
+// and Eden, "Fast B-spline transforms for continuous image representation and interpolation", 1991).
 #pragma once
 #include "image_coordinates.hpp"
 
@@ -44,10 +44,11 @@ static inline Poles poles_of(int order) {
   if (order == 2) return {1, {::sqrt(8.0) - 3.0, 0.0}};
   if (order == 3) return {1, {::sqrt(3.0) - 2.0, 0.0}};
   if (order == 4)
-    return {2, {::sqrt(664.0 - ::sqrt(438976.0)) + ::sqrt(304.0) - 19.0,
-                ::sqrt(664.0 + ::sqrt(438976.0)) - ::sqrt(304.0) - 19.0}};
-  return {2, {::sqrt(67.5 - ::sqrt(4436.25)) + ::sqrt(26.25) - 6.5,
-              ::sqrt(67.5 + ::sqrt(4436.25)) - ::sqrt(26.25) - 6.5}};
+    return {2,
+            {::sqrt(664.0 - ::sqrt(438976.0)) + ::sqrt(304.0) - 19.0,
+             ::sqrt(664.0 + ::sqrt(438976.0)) - ::sqrt(304.0) - 19.0}};
+  return {2,
+          {::sqrt(67.5 - ::sqrt(4436.25)) + ::sqrt(26.25) - 6.5, ::sqrt(67.5 + ::sqrt(4436.25)) - ::sqrt(26.25) - 6.5}};
 }
 
 // Lines to filter at once: `groups` times `lanes`, value i of one is at c[i * step + group * group_step + lane].
@@ -65,7 +66,8 @@ struct Lines {
 };
 
 // The first value of the causal filter, as if the line had begun long before: sum of z^k x[-k]. The image past its edge
-// is periodic, so the sum is that of one period over 1 - z^period; from where z^k is below a double's last bit it is over.
+// is periodic, so the sum is that of one period over 1 - z^period; from where z^k is below a double's last bit it is
+// over.
 static inline void begin_causal(const Lines& l, Past past, double z) {
   constexpr std::int64_t kBlock = 64;
   constexpr double kNegligible = 1e-20;
@@ -76,7 +78,7 @@ static inline void begin_causal(const Lines& l, Past past, double z) {
       double* line = l.c + g * l.group_step + first;
       double sum[kBlock] = {}, power = 1.0;
       std::int64_t k = 0;
-      for (; k < period && ::fabs(power) > kNegligible; ++k, power *= z) {
+      for (; k<period&& ::fabs(power)> kNegligible; ++k, power *= z) {
         const double* x = line + inner_index(past, -k, l.size) * l.step;
         for (std::int64_t i = 0; i < lanes; ++i) sum[i] += power * x[i];
       }
@@ -93,8 +95,7 @@ static inline void filter(const Lines& l, Past past, const Poles& poles) {
   for (int pole = 0; pole < poles.count; ++pole) {
     const double z = poles.z[pole];
     begin_causal(l, past, z);
-    for (std::int64_t i = 1; i < l.size; ++i)
-      l.each([=, &l](double* c) { c[i * l.step] += z * c[(i - 1) * l.step]; });
+    for (std::int64_t i = 1; i < l.size; ++i) l.each([=, &l](double* c) { c[i * l.step] += z * c[(i - 1) * l.step]; });
     const std::int64_t end = (l.size - 1) * l.step;
     if (past == Past::mirror)
       l.each([=, &l](double* c) { c[end] = (z * c[end - l.step] + c[end]) * z / (z * z - 1.0); });
@@ -133,8 +134,8 @@ static void spline_prefilter(const WarpArgs& a, std::int64_t n, double* coeffici
     filter({coefficients + i * pitch, s.cols, a.C, a.C, min_of(kRows, s.rows - i), pitch}, past, poles);
 }
 
-// Weights of the order + 1 coefficients around a coordinate: t from the one at `order / 2` (the middle one, or of two the
-// lower), 0 <= t < 1 where the order is odd, else -1/2 <= t < 1/2. By the recursion of B-splines over their degree
+// Weights of the order + 1 coefficients around a coordinate: t from the one at `order / 2` (the middle one, or of two
+// the lower), 0 <= t < 1 where the order is odd, else -1/2 <= t < 1/2. By the recursion of B-splines over their degree
 // (de Boor, "A Practical Guide to Splines", 1978, chapter X).
 template <int Order>
 static inline void spline_weights(double t, double* w) {

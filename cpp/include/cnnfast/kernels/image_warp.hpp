@@ -1,5 +1,5 @@
-// Affine warps of images (N,H,W,C): output pixel (p,q) is the input at (row, column) = M (p, q, 1), in pixels whose first
-// has its centre at (0,0). Orders of interpolation and fill modes are those of scipy.ndimage.affine_transform.
+// Affine warps of images (N,H,W,C): output pixel (p,q) is the input at (row, column) = M (p, q, 1), in pixels whose
+// first has its centre at (0,0). Orders of interpolation and fill modes are those of scipy.ndimage.affine_transform.
 #pragma once
 #include <cstdint>
 
