@@ -131,11 +131,16 @@ class Transform(Configurable):
 
     def __repr__(self) -> str:
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        arguments = (f"{k}={getattr(self, k)!r}" for k, default in defaults.items() if getattr(self, k) != default)
+        given = {name: getattr(self, name) for name in defaults}
+        arguments = (f"{name}={value!r}" for name, value in given.items() if value != defaults[name])
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def get_config(self) -> dict[str, Any]:
         return {name: _plain(value) for name, value in super().get_config().items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in config.items()})
 
 
 TRANSFORMS: Registry[Transform] = Registry("transform")
