@@ -12,6 +12,7 @@ from cnnfast.image.decode import (
 )
 from cnnfast.image.folders import ImageFiles, list_images
 from cnnfast.image.loading import image_dataset_from_csv, image_dataset_from_directory
+from cnnfast.image.resize import smart_resize
 
 __all__ = [
     "ImageDataset",
@@ -26,4 +27,5 @@ __all__ = [
     "read_image",
     "save_img",
     "set_max_pixels",
+    "smart_resize",
 ]

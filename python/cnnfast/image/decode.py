@@ -8,6 +8,7 @@ The orientation that a camera noted in the EXIF data is left alone, as in Keras.
 from __future__ import annotations
 
 import io
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnfast.image.arrays import array_to_img, img_to_array, save_img
+
 if TYPE_CHECKING:
     from PIL import Image
+
+__all__ = [
+    "EXTENSIONS",
+    "ImageError",
+    "array_to_img",
+    "img_to_array",
+    "load_img",
+    "read_image",
+    "save_img",
+    "set_max_pixels",
+]
 
 #: names of files that may be images end so, in small letters
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -39,6 +53,8 @@ _INTERPOLATIONS = {
 }
 _FITS = ("stretch", "crop", "pad")
 _GAP = 2  # an image is at least so many times as large as wanted when it is resampled
+
+Box = tuple[float, float, float, float]  # left, upper, right and lower edge, in pixels
 
 _max_pixels = DEFAULT_MAX_PIXELS
 
@@ -195,13 +211,17 @@ def read_image(
         raise ValueError(f"read_image: fit must be 'stretch', 'crop' or 'pad', got {fit!r}")
     columns_rows = None if size is None else size_of("read_image", "size", size)[::-1]
     with _opened(path) as image:
-        if columns_rows is not None and interpolation != "nearest":
-            columns, rows = _inner(image.size, columns_rows) if fit == "pad" else columns_rows
-            image.draft(image.mode, (_GAP * columns, _GAP * rows))
+        target = image.size if columns_rows is None else columns_rows
+        box, inner = _placed(image.size, target, fit)
+        if interpolation != "nearest":
+            box = _reduced(image, box, inner)
         image = _converted(_eight_bits(image), _COLOR_MODES[color_mode])
         image.load()
-        if columns_rows is not None and image.size != columns_rows:
-            image = _fitted(image, columns_rows, interpolation, fit)
+        if image.size != target:
+            gap = None if interpolation == "nearest" else float(_GAP)
+            image = image.resize(inner, _resampling(interpolation), box=box, reducing_gap=gap)
+        if inner != target:
+            image = _on_black(image, target)
         pixels = np.array(image)
     return pixels.reshape(*pixels.shape[:2], channels)
 
@@ -285,8 +305,8 @@ def _resampling(interpolation: str) -> Any:
     return Image.Resampling[_INTERPOLATIONS[interpolation.lower()]]
 
 
-def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, upper, right and lower edge of the largest part in the middle with the aspect ratio of `target`."""
+def _middle(size: tuple[int, int], target: tuple[int, int]) -> Box:
+    """The largest part in the middle with the aspect ratio of `target`."""
     columns, rows = size
     width = max(1, min(columns, rows * target[0] // target[1]))
     height = max(1, min(rows, columns * target[1] // target[0]))
@@ -294,127 +314,38 @@ def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
     return left, upper, left + width, upper + height
 
 
-def _inner(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-    """The largest size with the aspect ratio of `size` that has room in `target`."""
+def _placed(size: tuple[int, int], target: tuple[int, int], fit: str) -> tuple[Box, tuple[int, int]]:
+    """Which part of an image is resampled, and to which size."""
+    whole = (0, 0, *size)
+    if fit == "crop":
+        return _middle(size, target), target
+    if fit == "stretch":
+        return whole, target
     ratio = max(size[0] / target[0], size[1] / target[1])
-    return max(1, int(size[0] / ratio)), max(1, int(size[1] / ratio))
+    return whole, (max(1, int(size[0] / ratio)), max(1, int(size[1] / ratio)))
 
 
-def _fitted(image: Image.Image, target: tuple[int, int], interpolation: str, fit: str) -> Image.Image:
+def _reduced(image: Image.Image, box: Box, inner: tuple[int, int]) -> Box:
+    """Has a JPEG file decoded at half, a quarter or an eighth of its size if that does for `box` to become `inner`.
+
+    Returns where `box` lies then. It may end within a pixel: the last row and column are of smaller blocks.
+    """
+    columns, rows = image.size
+    least = [
+        math.ceil(_GAP * wanted * size / (end - begin))
+        for wanted, size, begin, end in zip(inner, (columns, rows), box[:2], box[2:], strict=True)
+    ]
+    drafted = image.draft(image.mode, (least[0], least[1]))
+    if drafted is None:
+        return box
+    scale = columns / drafted[1][2]
+    return box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale
+
+
+def _on_black(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    """The image in the middle of a larger one."""
     from PIL import Image
 
-    box = _middle(image.size, target) if fit == "crop" else None
-    inner = _inner(image.size, target) if fit == "pad" else target
-    gap = None if interpolation == "nearest" else float(_GAP)
-    resized = image.resize(inner, _resampling(interpolation), box=box, reducing_gap=gap)
-    if inner == target:
-        return resized
-    padded = Image.new(image.mode, target)
-    padded.paste(resized, ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2))
-    return padded
-
-
-def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
-    """The pixels of a Pillow image, as Keras' `img_to_array` gives them.
-
-    Args:
-        img: a Pillow image, or an array (H, W) or (H, W, C).
-        data_format: "channels_last" (None means it) or "channels_first".
-        dtype: of the result; float32 if None.
-
-    Returns:
-        (H, W, C), or (C, H, W) with "channels_first".
-
-    Raises:
-        ValueError: another shape or data format.
-
-    Example:
-        >>> img_to_array(array_to_img(np.eye(2)[..., None]))[..., 0]
-        array([[255.,   0.],
-               [  0., 255.]], dtype=float32)
-    """
-    first = _channels_first("img_to_array", data_format)
-    x = np.asarray(img, dtype=np.float32 if dtype is None else dtype)
-    if x.ndim not in (2, 3):
-        raise ValueError(f"img_to_array: expected an image (H,W) or (H,W,C), got {x.shape}")
-    x = x.reshape(*x.shape, 1) if x.ndim == 2 else x
-    return x.transpose(2, 0, 1) if first else x
-
-
-def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Image.Image:
-    """A Pillow image of an array, as Keras' `array_to_img` makes it.
-
-    Args:
-        x: (H, W, C), or (C, H, W) with "channels_first"; C = 1, 3 or 4.
-        data_format: "channels_last" (None means it) or "channels_first".
-        scale: stretch the values so that the smallest becomes 0 and the largest 255; otherwise they are cut off behind
-            the point.
-        dtype: to compute in; float32 if None.
-
-    Raises:
-        ValueError: another shape.
-
-    Example:
-        >>> array_to_img(np.zeros((2, 3, 3))).size
-        (3, 2)
-    """
-    from PIL import Image
-
-    first = _channels_first("array_to_img", data_format)
-    x = np.asarray(x, dtype=np.float32 if dtype is None else dtype)
-    if x.ndim != 3:
-        raise ValueError(f"array_to_img: expected an image (H,W,C), got {x.shape}")
-    x = x.transpose(1, 2, 0) if first else x
-    if x.shape[2] not in (1, 3, 4) or x.size == 0:
-        raise ValueError(f"array_to_img: expected an image of 1, 3 or 4 channels, got (H,W,C)={x.shape}")
-    if scale:
-        x = x - x.min()
-        if (largest := x.max()) != 0:
-            x = x / largest
-        x = x * 255
-    if x.shape[2] > 1:
-        return Image.fromarray(x.astype(np.uint8))
-    gray = x[..., 0]
-    return Image.fromarray(gray.astype(np.int32 if gray.max() > 255 else np.uint8))
-
-
-def save_img(
-    path: Any,
-    x: Any,
-    data_format: str | None = None,
-    file_format: str | None = None,
-    scale: bool = True,
-    **kwargs: Any,
-) -> None:
-    """Writes an array to an image file.
-
-    Args:
-        path: the file, or a file object.
-        x, data_format, scale: as for `array_to_img`.
-        file_format: "png", "jpeg" and so on; by default what the name of the file ends in.
-        kwargs: more for Pillow's `Image.save`, as `quality=95`.
-
-    Raises:
-        ValueError: an array that is no image, or an unknown format. OSError: the file cannot be written.
-
-    JPEG has no transparency: the fourth channel is left out, with a warning.
-
-    Example:
-        >>> save_img("gray.jpg", np.linspace(0, 1, 64).reshape(8, 8, 1))
-    """
-    image = array_to_img(x, data_format, scale)
-    if file_format is None and isinstance(path, (str, os.PathLike)):
-        file_format = os.path.splitext(os.fspath(path))[1][1:]
-    name = {"jpg": "jpeg"}.get((file_format or "").lower(), file_format)
-    if image.mode == "RGBA" and name is not None and name.lower() == "jpeg":
-        import warnings
-
-        warnings.warn("save_img: JPEG has no transparency, the fourth channel is left out", stacklevel=2)
-        image = image.convert("RGB")
-    image.save(path, format=name or None, **kwargs)
-
-
-def _channels_first(op: str, data_format: str | None) -> bool:
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}")
-    return data_format == "channels_first"
+    whole = Image.new(image.mode, target)
+    whole.paste(image, ((target[0] - image.width) // 2, (target[1] - image.height) // 2))
+    return whole
