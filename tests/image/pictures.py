@@ -9,8 +9,9 @@ def photos(rng, count=6, height=24, width=32, channels=3):
     """Smooth uint8 pictures (count, height, width, channels)."""
     rows, columns = np.mgrid[:height, :width]
     phases = rng.uniform(0, 6, (4, count, 1, 1, channels))
-    waves = np.sin(rows[..., None] / (3 + phases[0]) + phases[1]) + np.cos(columns[..., None] / (3 + phases[2]) + phases[3])
-    return np.rint(127.5 + 60 * waves).clip(0, 255).astype(np.uint8)
+    down = np.sin(rows[..., None] / (3 + phases[0]) + phases[1])
+    across = np.cos(columns[..., None] / (3 + phases[2]) + phases[3])
+    return np.rint(127.5 + 60 * (down + across)).clip(0, 255).astype(np.uint8)
 
 
 def with_box(height, width, box):

@@ -111,7 +111,9 @@ def test_config_goes_through_json(transform, rng):
     again = T.deserialize(json.loads(json.dumps(T.serialize(transform))))
     assert again == transform and repr(again) == repr(transform)
     images, labels = photos(rng, 3), np.array([0, 1, 2])
-    np.testing.assert_array_equal(again(images, labels=labels, seed=5).images, transform(images, labels=labels, seed=5).images)
+    np.testing.assert_array_equal(
+        again(images, labels=labels, seed=5).images, transform(images, labels=labels, seed=5).images
+    )
 
 
 def test_description_cannot_name_what_is_not_a_registered_transform():
@@ -160,7 +162,9 @@ def test_random_apply_and_one_of_keep_their_probabilities():
 def test_all_parts_come_back_as_they_came(rng):
     images = photos(rng, 2)
     masks = np.zeros((2, 24, 32), bool)
-    out = T.get("standard")(images, masks=masks, boxes=[[[1, 2, 5, 6]], []], labels=[["cat"], []], keypoints=[[], [[3, 4]]])
+    out = T.get("standard")(
+        images, masks=masks, boxes=[[[1, 2, 5, 6]], []], labels=[["cat"], []], keypoints=[[], [[3, 4]]]
+    )
     assert out.masks.dtype == bool and out.masks.shape == masks.shape
     assert [box.shape for box in out.boxes] == [(1, 4), (0, 4)] and out.labels[0].tolist() == ["cat"]
     assert [points.shape for points in out.keypoints] == [(0, 2), (1, 2)]
@@ -194,7 +198,11 @@ IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
         ({"boxes": [[[1, 2, 3]], []]}, ValueError, r"boxes of image 0 must be finite numbers \(n, 4\)"),
         ({"boxes": [[], [[1, 2, 3, np.nan]]]}, ValueError, "boxes of image 1 must be finite"),
         ({"boxes": [[[5, 2, 3, 4]], []]}, ValueError, "x_min, y_min, x_max, y_max"),
-        ({"boxes": [[[1, 2, 3, 4]], []], "labels": [[1, 2], []]}, ValueError, r"\[1, 0\] for each image, came \[2, 0\]"),
+        (
+            {"boxes": [[[1, 2, 3, 4]], []], "labels": [[1, 2], []]},
+            ValueError,
+            r"\[1, 0\] for each image, came \[2, 0\]",
+        ),
         ({"labels": [1]}, ValueError, "labels must come for each of 2 images"),
         ({"min_visible": 2}, ValueError, "min_visible must be finite and in 0 to 1"),
         ({"value_range": 0}, ValueError, "value_range"),
@@ -230,7 +238,11 @@ def test_floats_that_look_like_the_other_range_are_warned_of():
         (lambda: T.Resize(0), ValueError, "Resize: size must be at least 1"),
         (lambda: T.Resize((1, 2, 3)), TypeError, "Resize: size must be whole numbers"),
         (lambda: T.RandomResizedCrop(scale=(0.5, 2)), ValueError, "scale must be finite and in"),
-        (lambda: T.CenterCrop(9)(IMAGES), ValueError, r"CenterCrop: size \(9, 9\) does not fit into images of \(8, 8\)"),
+        (
+            lambda: T.CenterCrop(9)(IMAGES),
+            ValueError,
+            r"CenterCrop: size \(9, 9\) does not fit into images of \(8, 8\)",
+        ),
         (lambda: T.RandomCrop(13, padding=2)(IMAGES), ValueError, r"does not fit into images of \(12, 12\)"),
         (lambda: T.ColorJitter(hue=0.6), ValueError, "hue must be finite and in -0.5 to 0.5"),
         (lambda: T.ColorJitter(brightness=(-1, 1)), ValueError, "brightness must be finite and at least 0"),

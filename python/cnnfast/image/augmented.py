@@ -107,7 +107,7 @@ class AugmentedDataset(PyDataset):
             threads = default_workers() if workers is None else whole_number(op, "workers", workers, least=0)
             self._ahead = threads > 0
         super().__init__(max(threads, 1), max_queue_size=whole_number(op, "max_queue_size", max_queue_size))
-        self.batch_size = None if self._data is not None else whole_number(op, "batch_size", batch_size or 32)
+        self.batch_size = None if self._data is not None else whole_number(op, "batch_size", 32 if batch_size is None else batch_size)
         self.shuffle = self._data is None and shuffle is not False
         self._pass = self._new_pass()
 
@@ -120,6 +120,8 @@ class AugmentedDataset(PyDataset):
             if array is not None and (array.ndim == 0 or len(array) != count):
                 raise ValueError(f"{op}: {what} must come for each of {count} images, came shape {array.shape}")
         # what cannot work should not be found by a worker in the middle of an epoch
+        if self._labels is not None:
+            self.transform.plain_labels(self._labels)
         few = slice(0, min(count, 2))
         self.transform(
             self._images[few],
