@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,22 @@ from typing import TypeVar
 
 Key = TypeVar("Key")
 Made = TypeVar("Made")
+
+_here = threading.local()
+
+
+def in_background() -> bool:
+    """Whether this thread makes things ahead; it should not wait for the threads that compute then.
+
+    Example:
+        >>> in_background(), list(prefetched(lambda key: in_background(), [0], workers=1, ahead=1))
+        (False, [True])
+    """
+    return getattr(_here, "makes_ahead", False)
+
+
+def _enter_background() -> None:
+    _here.makes_ahead = True
 
 
 def prefetched(make: Callable[[Key], Made], keys: Iterable[Key], workers: int, ahead: int) -> Iterator[Made]:
@@ -29,7 +46,7 @@ def prefetched(make: Callable[[Key], Made], keys: Iterable[Key], workers: int, a
         [0, 1, 4, 9]
     """
     rest = iter(keys)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="cnnfast-prefetch")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="cnnfast-prefetch", initializer=_enter_background)
     try:
         waiting: deque[Future[Made]] = deque(pool.submit(make, key) for key in islice(rest, max(ahead, workers)))
         while waiting:

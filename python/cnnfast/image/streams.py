@@ -27,7 +27,8 @@ def sample_rng(seed: int, epoch: int, sample: int) -> np.random.Generator:
         >>> bool(sample_rng(1, epoch=0, sample=5).random() == sample_rng(1, epoch=0, sample=5).random())
         True
     """
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, sample]))
+    # a list would go through float64, which cannot hold large numbers
+    return np.random.Generator(np.random.Philox(key=seed, counter=np.array([0, 0, epoch, sample], np.uint64)))
 
 
 def order_rng(seed: int, epoch: int) -> np.random.Generator:
