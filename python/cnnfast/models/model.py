@@ -39,6 +39,8 @@ class Model(Trainer, Layer):
         (None, 2)
     """
 
+    preprocessing: str | None = None  # of a network from `applications`: the mode of `Preprocess` for its images
+
     def __init__(
         self,
         inputs: Any = None,
