@@ -13,6 +13,7 @@
 #include "cnnfast/parallel.hpp"
 #include "cnnfast/program.hpp"
 #include "cnnfast/shapes.hpp"
+#include "image.hpp"
 
 namespace py = pybind11;
 
@@ -282,6 +283,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("peak_write", &peak_write, "y = 1.", py::arg("y").noconvert());
   m.def("peak_triad", &peak_triad, "y = a + b / 2.", py::arg("a").noconvert(), py::arg("b").noconvert(),
         py::arg("y").noconvert());
+
+  bind_image(m);
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));

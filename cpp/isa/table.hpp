@@ -19,6 +19,8 @@
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
+extern const ImageWarpKernels image_warp_kernels;
+
 static constexpr KernelTable make_table(const char* name) {
   KernelTable table{};
   table.name = name;
@@ -29,6 +31,7 @@ static constexpr KernelTable make_table(const char* name) {
   table.conv2d_pointwise_depthwise = conv2d_pointwise_depthwise_kernels;
   table.conv2d_winograd = conv2d_winograd_kernels;
   table.dropout = dropout_kernels;
+  table.image_warp = &image_warp_kernels;
   table.loss = loss_kernels;
   table.matmul = matmul_kernels;
   table.norm = norm_kernels;

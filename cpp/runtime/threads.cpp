@@ -17,6 +17,7 @@
 
 #include "cnnfast/fork.hpp"
 #include "cnnfast/parallel.hpp"
+#include "denormals.hpp"
 #include "team.hpp"
 
 #if defined(__x86_64__)
@@ -41,28 +42,6 @@ Scratch scratch[kMaxThreads];
 std::mutex region_lock;
 
 thread_local bool inside_region = false;
-
-// Denormals as zero: they can slow arithmetic a hundredfold and carry nothing a network needs. Restored afterwards,
-// because worker 0 is the caller's own thread.
-class FlushDenormals {
- public:
-#if defined(__x86_64__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // FTZ (bit 15), DAZ (bit 6)
-  ~FlushDenormals() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-#elif defined(__aarch64__)
-  FlushDenormals() {
-    asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    asm volatile("msr fpcr, %0" ::"r"(saved_ | (1UL << 24)));  // FZ
-  }
-  ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
-
- private:
-  std::uint64_t saved_;
-#endif
-};
 
 // Stores past the caches (kernels/stream.hpp) are not ordered with others: they must be over before another worker or
 // the next step reads.

@@ -2,7 +2,7 @@
 # than those of its own instruction set's namespace: the code would be run on CPUs that lack the instructions.
 set(checked 0)
 foreach(object IN LISTS OBJECTS)
-  if(NOT object MATCHES "/isa/(avx2|avx512|neon)\\.cpp")
+  if(NOT object MATCHES "/isa/(avx2|avx512|neon)(_image)?\\.cpp")
     continue()
   endif()
   set(isa ${CMAKE_MATCH_1})

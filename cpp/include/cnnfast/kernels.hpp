@@ -20,6 +20,8 @@
 
 namespace cnnfast {
 
+struct ImageWarpKernels;
+
 struct KernelTable {
   const char* name;
   ActivationKernels activation;
@@ -29,6 +31,7 @@ struct KernelTable {
   Conv2dPointwiseDepthwiseKernels conv2d_pointwise_depthwise;
   Conv2dWinogradKernels conv2d_winograd;
   DropoutKernels dropout;
+  const ImageWarpKernels* image_warp;  // in objects of their own (cpp/isa/*_image.cpp)
   LossKernels loss;
   MatmulKernels matmul;
   NormKernels norm;

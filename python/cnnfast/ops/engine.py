@@ -21,6 +21,7 @@ from cnnfast._core import (
     set_isa,
     set_num_threads,
     threading_backend,
+    warp_images,
     window_output_size,
 )
 
@@ -45,5 +46,6 @@ __all__ = [
     "set_isa",
     "set_num_threads",
     "threading_backend",
+    "warp_images",
     "window_output_size",
 ]

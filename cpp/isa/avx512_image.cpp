@@ -1,0 +1,4 @@
+#define CNNFAST_ISA avx512
+#include "../simd/octet_avx2.hpp"
+// (the Octet above comes first: everything below is written against it)
+#include "../kernels/image_warp.hpp"
