@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from cnnfast import schedules
+from cnnfast import multipliers, schedules
 from cnnfast.configurable import describe
 from cnnfast.graph.values import Graph, Spec, Value, Variable
 from cnnfast.ops import optimizer as update_ops
@@ -28,9 +29,15 @@ class Optimizer:
         clipvalue: each element of a gradient is clipped to [-clipvalue, clipvalue].
         global_clipnorm: all gradients together are scaled down to at most this norm. At most one of the three.
         name: for messages.
+        learning_rate_multipliers: factors of the learning rate by names of layers or models, or by what such names
+            begin with before an underscore; the rest learns at the plain rate. A layer's own name counts before that of
+            the model it is in, a longer one before a shorter. May be assigned between steps.
 
     Raises:
-        ValueError: a number out of range, or more than one way of clipping.
+        TypeError, ValueError: a number out of range, more than one way of clipping.
+
+    Example:
+        >>> optimizer = Adam(1e-3, learning_rate_multipliers={"vgg16": 0.01, "block5": 0.1})
     """
 
     #: names of the variables an optimizer keeps for each weight
@@ -45,6 +52,7 @@ class Optimizer:
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "optimizer",
+        learning_rate_multipliers: Mapping[str, float] | None = None,
     ):
         limits = zip(_CLIPPING, (clipnorm, clipvalue, global_clipnorm), strict=True)
         given = {what: value for what, value in limits if value is not None}
@@ -63,8 +71,8 @@ class Optimizer:
         self._schedule: Callable[[int], float] | None = None
         self._rate = 0.0
         self.learning_rate = learning_rate
-        self._hyper = Variable(np.zeros(8), f"{name}/hyper", trainable=False)
-        self._hyper_undecayed = Variable(np.zeros(8), f"{name}/hyper_undecayed", trainable=False)
+        self.learning_rate_multipliers = learning_rate_multipliers
+        self._hypers: dict[tuple[float, bool], Variable] = {}  # by the factor of the rate and whether weights decay
         self._slots: dict[Variable, dict[str, Variable]] = {}
         self._undecayed: set[Variable] = set()
         self._undecayed_names: list[str] = []
@@ -98,6 +106,16 @@ class Optimizer:
     def schedule(self) -> Callable[[int], float] | None:
         """The schedule, if the learning rate follows one."""
         return self._schedule
+
+    @property
+    def learning_rate_multipliers(self) -> Mapping[str, float]:
+        """Factors of the learning rate by names of layers. Assigning a dict takes effect at the next step."""
+        return MappingProxyType(self._multipliers)
+
+    @learning_rate_multipliers.setter
+    def learning_rate_multipliers(self, value: Mapping[str, float] | None) -> None:
+        self._multipliers = multipliers.checked(f"{self.name}: learning_rate_multipliers", value)
+        self.multipliers_key = tuple(self._multipliers.items())  # of the Programs that were made with them
 
     # The state
 
@@ -181,10 +199,10 @@ class Optimizer:
     def prepare_step(self) -> None:
         """Writes the numbers of the next step where the kernels read them."""
         rate = self.learning_rate
-        decay = rate * (self.weight_decay or 0.0)
-        numbers = self._numbers(rate)
-        self._hyper._value[: 1 + len(numbers)] = [decay, *numbers]
-        self._hyper_undecayed._value[: 1 + len(numbers)] = [0.0, *numbers]
+        for (factor, decays), hyper in self._hypers.items():
+            numbers = self._numbers(factor * rate)
+            decay = factor * rate * (self.weight_decay or 0.0) if decays else 0.0
+            hyper._value[: 1 + len(numbers)] = [decay, *numbers]
 
     def finish_step(self) -> None:
         """Counts a step that was made."""
@@ -194,15 +212,31 @@ class Optimizer:
         """What the kernel reads after the decay (see cpp/include/cnnfast/kernels/optimizer.hpp)."""
         raise TypeError(f"{type(self).__name__}: an optimizer must define _numbers()")
 
-    def update_ops(self, graph: Graph, variables: Sequence[Variable], gradients: Sequence[Value]) -> None:
-        """Adds the nodes of one step to a graph. Called once for each Program, after `build`."""
+    def _hyper(self, factor: float, decays: bool) -> Variable:
+        """The numbers that the kernels read for weights of this factor: `prepare_step` writes them."""
+        key = (factor, decays)
+        if key not in self._hypers:
+            self._hypers[key] = Variable(np.zeros(8), f"{self.name}/hyper", trainable=False)
+        return self._hypers[key]
+
+    def update_ops(
+        self,
+        graph: Graph,
+        variables: Sequence[Variable],
+        gradients: Sequence[Value],
+        factors: Mapping[Variable, float] | None = None,
+    ) -> None:
+        """Adds the nodes of one step to a graph, with factors of the learning rate for some of the variables.
+
+        Called once for each Program, after `build`.
+        """
         common = None
         if self.global_clipnorm is not None:
             common = update_ops.clip_scale(gradients, self.global_clipnorm)
         for w, dw in zip(variables, gradients, strict=True):
             scale = common if self.clipnorm is None else update_ops.clip_scale([dw], self.clipnorm)
             slots = self._slots[w]
-            hyper = self._hyper_undecayed if w in self._undecayed else self._hyper
+            hyper = self._hyper((factors or {}).get(w, 1.0), w not in self._undecayed)
             self._update(
                 graph.variable(w), dw, graph.variable(hyper), [slots.get(s) for s in self.slot_names],
                 grad_scale=scale, clip_value=self.clipvalue or 0.0,
@@ -225,6 +259,7 @@ class Optimizer:
             "clipvalue": self.clipvalue,
             "global_clipnorm": self.global_clipnorm,
             "name": self.name,
+            "learning_rate_multipliers": dict(self._multipliers),
         }
 
     @classmethod
@@ -252,7 +287,7 @@ class SGD(Optimizer):
         learning_rate: default 0.01.
         momentum: in [0, 1); default 0, plain gradient descent.
         nesterov: Nesterov's momentum (Sutskever et al. 2013).
-        weight_decay, clipnorm, clipvalue, global_clipnorm, name: see `Optimizer`.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, name, learning_rate_multipliers: see `Optimizer`.
     """
 
     slot_names = ("momentum",)
@@ -267,10 +302,11 @@ class SGD(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "SGD",
+        learning_rate_multipliers: Mapping[str, float] | None = None,
     ):
         super().__init__(
             learning_rate, weight_decay=weight_decay, clipnorm=clipnorm, clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm, name=name,
+            global_clipnorm=global_clipnorm, name=name, learning_rate_multipliers=learning_rate_multipliers,
         )  # fmt: skip
         self.momentum = _fraction(name, "momentum", momentum)
         self.nesterov = bool(nesterov)
@@ -297,7 +333,7 @@ class Adam(Optimizer):
         beta_1, beta_2: decay of the two means; defaults 0.9, 0.999.
         epsilon: added to the root of the mean square, before the bias correction as in Keras; default 1e-7.
         amsgrad: divide by the largest mean square so far (Reddi et al. 2018).
-        weight_decay, clipnorm, clipvalue, global_clipnorm, name: see `Optimizer`.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, name, learning_rate_multipliers: see `Optimizer`.
     """
 
     slot_names = ("m", "v", "v_max")
@@ -314,10 +350,11 @@ class Adam(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "adam",
+        learning_rate_multipliers: Mapping[str, float] | None = None,
     ):
         super().__init__(
             learning_rate, weight_decay=weight_decay, clipnorm=clipnorm, clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm, name=name,
+            global_clipnorm=global_clipnorm, name=name, learning_rate_multipliers=learning_rate_multipliers,
         )  # fmt: skip
         self.beta_1 = _fraction(name, "beta_1", beta_1)
         self.beta_2 = _fraction(name, "beta_2", beta_2)
@@ -361,6 +398,7 @@ class AdamW(Adam):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "adamw",
+        learning_rate_multipliers: Mapping[str, float] | None = None,
     ):
         if weight_decay is None:
             raise ValueError(f"{name}: weight_decay must be a number; for none use Adam")
@@ -375,6 +413,7 @@ class AdamW(Adam):
             clipvalue,
             global_clipnorm,
             name,
+            learning_rate_multipliers,
         )
 
 
@@ -388,7 +427,7 @@ class RMSprop(Optimizer):
         momentum: in [0, 1); default 0.
         epsilon: added to the mean square, under the root as in Keras; default 1e-7.
         centered: divide by the running variance instead (Graves 2013).
-        weight_decay, clipnorm, clipvalue, global_clipnorm, name: see `Optimizer`.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, name, learning_rate_multipliers: see `Optimizer`.
     """
 
     slot_names = ("mean_square", "momentum", "mean")
@@ -405,10 +444,11 @@ class RMSprop(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "rmsprop",
+        learning_rate_multipliers: Mapping[str, float] | None = None,
     ):
         super().__init__(
             learning_rate, weight_decay=weight_decay, clipnorm=clipnorm, clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm, name=name,
+            global_clipnorm=global_clipnorm, name=name, learning_rate_multipliers=learning_rate_multipliers,
         )  # fmt: skip
         self.rho = _fraction(name, "rho", rho)
         self.momentum = _fraction(name, "momentum", momentum)

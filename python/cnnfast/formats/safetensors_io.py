@@ -7,15 +7,18 @@ Source: the format's description, https://github.com/huggingface/safetensors.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import stat
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from cnnfast.formats.atomic import atomic_write
+from cnnfast.formats.contents import Contents, put
+from cnnfast.formats.numbers import from_bfloat16
 from cnnfast.formats.strict_json import dump, member, of_kind, only_keys, parse, short
 
 SUFFIX = ".safetensors"
@@ -36,6 +39,8 @@ _ITEM_BYTES = {
     "U64": 8,
     "U8": 1,
 }
+_FOREIGN_ITEM_BYTES = {"BF16": 2}  # read from other libraries' files, never written
+_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}  # those that weights have
 _DOCUMENT = "cnnfast"  # the one entry of the metadata, so that equal contents give equal files
 
 
@@ -101,6 +106,41 @@ def read(path: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise ValueError(f"{name}: not a valid safetensors file: {error}") from None
 
 
+def read_foreign(file: BinaryIO, size: int) -> Contents:
+    """The arrays of a safetensors file of another library. Integer ones hold no weights and are left out.
+
+    Args:
+        file: open for reading.
+        size: of the file in bytes.
+
+    Raises:
+        ValueError: a broken rule of the format.
+    """
+    data = file.read()
+    _, header, start = _checked_header(data, "the contents", _ITEM_BYTES | _FOREIGN_ITEM_BYTES)
+    arrays: dict[str, np.ndarray] = {}
+    for name, entry in header.items():
+        if entry["dtype"] not in _DTYPES:
+            continue
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        begin = start + entry["data_offsets"][0]
+        numbers = np.frombuffer(data, dtype, math.prod(entry["shape"]), begin).reshape(entry["shape"])
+        put(arrays, name, from_bfloat16(numbers) if entry["dtype"] == "BF16" else numbers)
+    return Contents("safetensors", arrays)
+
+
+def is_ours(file: BinaryIO) -> bool:
+    """Whether an open file has the document that `write` adds. What looks wrong is not judged here."""
+    begin = file.read(8)
+    header = file.read(min(int.from_bytes(begin, "little"), MAX_HEADER_BYTES))
+    file.seek(0)
+    try:
+        metadata = json.loads(header)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return isinstance(metadata, dict) and _DOCUMENT in metadata
+
+
 def check(data: bytes, name: str) -> dict[str, str]:
     """Checks a safetensors file by the format's rules and returns its metadata.
 
@@ -111,6 +151,13 @@ def check(data: bytes, name: str) -> dict[str, str]:
     Raises:
         ValueError: a rule is broken.
     """
+    return _checked_header(data, name, _ITEM_BYTES)[0]
+
+
+def _checked_header(
+    data: bytes, name: str, item_bytes: Mapping[str, int]
+) -> tuple[dict[str, str], dict[str, dict[str, Any]], int]:
+    """The metadata, the tensors' descriptions, and where their data begin."""
     if len(data) < 8:
         raise ValueError(f"{name}: not a safetensors file: {len(data)} bytes are too few for the header's length")
     size = int.from_bytes(data[:8], "little")
@@ -127,9 +174,9 @@ def check(data: bytes, name: str) -> dict[str, str]:
         raise ValueError(f"{name}: the header is not UTF-8: {error}") from None
     header = of_kind(f"{name}: the header", parse(text, f"{name}: header"), dict)
     metadata = _checked_metadata(name, header.pop("__metadata__", {}))
-    ranges = sorted(_byte_range(f"{name}: tensor {short(key)}", entry) for key, entry in header.items())
+    ranges = sorted(_byte_range(f"{name}: tensor {short(key)}", entry, item_bytes) for key, entry in header.items())
     _check_cover(name, ranges, len(data) - 8 - size)
-    return metadata
+    return metadata, header, 8 + size
 
 
 def _contents(name: str) -> bytes:
@@ -147,14 +194,14 @@ def _checked_metadata(name: str, metadata: Any) -> dict[str, str]:
     return checked
 
 
-def _byte_range(what: str, entry: Any) -> tuple[int, int]:
+def _byte_range(what: str, entry: Any, item_bytes: Mapping[str, int]) -> tuple[int, int]:
     """(begin, end) of a tensor in the file's data, which must fit its type and shape."""
     dtype = member(what, entry, "dtype", str)
     shape = member(what, entry, "shape", list)
     offsets = member(what, entry, "data_offsets", list)
     only_keys(what, entry, {"dtype", "shape", "data_offsets"})
-    if dtype not in _ITEM_BYTES:
-        raise ValueError(f"{what} has the unknown type {short(dtype)}; known: {', '.join(_ITEM_BYTES)}")
+    if dtype not in item_bytes:
+        raise ValueError(f"{what} has the unknown type {short(dtype)}; known: {', '.join(item_bytes)}")
     if len(shape) > _MAX_RANK or not all(type(d) is int and d >= 0 for d in shape):
         raise ValueError(f"{what} needs a shape of at most {_MAX_RANK} whole numbers >= 0, got {short(shape)}")
     if len(offsets) != 2 or not all(type(o) is int and o >= 0 for o in offsets):
@@ -162,7 +209,7 @@ def _byte_range(what: str, entry: Any) -> tuple[int, int]:
     if math.prod(d or 1 for d in shape) > _MAX_ELEMENTS:  # a zero must not hide what no array can be
         raise ValueError(f"{what} has a shape that no array can have: {short(shape)}")
     begin, end = offsets
-    wanted = math.prod(shape) * _ITEM_BYTES[dtype]
+    wanted = math.prod(shape) * item_bytes[dtype]
     if end - begin != wanted:
         raise ValueError(f"{what} of type {dtype} and shape {shape} needs {wanted} bytes, its offsets are {offsets}")
     return begin, end

@@ -1,6 +1,7 @@
-"""Work that depends on weights alone: where no step changes them it is done once, not at each run.
+"""Work that depends on fixed weights alone is done once, not at each run.
 
-Training graphs are left as they are: their weights change all the time.
+Fixed are the weights that no step of the graph changes: all of them in inference, those of frozen layers in training.
+What a base that is not trained computes is then, within a training step, the same as in inference.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
     gamma (w * x + b - mean) / sigma + beta = (gamma / sigma w) * x + (gamma (b - mean) / sigma + beta)
     (Jacob et al., "Quantization and training of neural networks", 2018, section 3.2).
     """
-    if changes_weights(graph):
-        return
+    fixed = FixedWeights(graph)
     uses = graph.uses(keep)
     dropped: set[int] = set()
     for node in graph.nodes[:]:
@@ -40,7 +40,7 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
         if maker is None or maker.op.name not in _FOLDING or uses[id(x)] != 1 or "epilogue" in maker.attributes:
             continue
         operands = [*maker.inputs[1:], gamma, beta, mean, variance]
-        if not all(v is None or _is_given(v) for v in operands):
+        if not all(v is None or v in fixed for v in operands):
             continue
         w, b = given(maker, 1), maker.inputs[2]
         channels = mean.spec.known_shape
@@ -56,16 +56,15 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
 
 def pack_weights(graph: Graph) -> None:
     """Gives ops their weights as their kernels want them, where these do not change from run to run."""
-    if changes_weights(graph):
-        return
-    constant = _constant_values(graph)
+    fixed = FixedWeights(graph)
+    constant = _constant_values(graph, fixed)
     for node in graph.nodes[:]:
         if not isinstance(node.op, Op) or not node.op.packs:
             continue
         if node.op.name == "conv2d_backward_input" and len(node.inputs) > 4:
             continue  # what reads the gradient that a pooling sends back packs its weights itself
         w = given(node, 1)
-        if not (_is_given(w) or id(w) in constant):
+        if not (w in fixed or id(w) in constant):
             continue
         floats = step_of(node).packed_floats
         x = given(node, 0)
@@ -76,14 +75,12 @@ def pack_weights(graph: Graph) -> None:
 
 
 def constants_first(graph: Graph, keep: Sequence[Value]) -> list[list[Node]]:
-    """Sorts the nodes that depend on weights alone to the front, in groups that can run one after the other.
+    """Sorts the nodes that depend on fixed weights alone to the front, in groups that can run one after the other.
 
     A group ends with a node that others read: one that depends on more than weights, or several, or the caller
     (`keep`). Before it stand the nodes that are needed for it alone.
     """
-    if changes_weights(graph):
-        return []
-    constant = _constant_values(graph)
+    constant = _constant_values(graph, FixedWeights(graph))
     nodes = topological_nodes([v for n in graph.nodes for v in n.outputs if id(v) in constant])
     ids = set(map(id, nodes))
     others = [n for n in graph.nodes if id(n) not in ids]
@@ -126,12 +123,20 @@ def _zeros(shape: tuple[int, ...]) -> np.ndarray:
     return zeros
 
 
-def changes_weights(graph: Graph) -> bool:
-    return graph.training or any(isinstance(n.op, Op) and n.op.updates for n in graph.nodes)
+class FixedWeights:
+    """The values of a graph that are the same at each run unless someone changes a weight: `value in fixed`.
 
+    Those of variables that no step of the graph updates, and of arrays that nobody can change.
+    """
 
-def _is_given(v: Value) -> bool:
-    return v.variable is not None or (v.constant is not None and _is_frozen(v.constant))
+    def __init__(self, graph: Graph):
+        updated = [v for n in graph.nodes if isinstance(n.op, Op) for i in n.op.updates if (v := n.inputs[i])]
+        self._updated = {id(v.variable) for v in updated}
+
+    def __contains__(self, v: Value) -> bool:
+        if v.variable is not None:
+            return id(v.variable) not in self._updated
+        return v.constant is not None and _is_frozen(v.constant)
 
 
 def _is_frozen(array: np.ndarray) -> bool:
@@ -139,8 +144,8 @@ def _is_frozen(array: np.ndarray) -> bool:
     return array.base is None and not array.flags.writeable
 
 
-def _constant_values(graph: Graph) -> set[int]:
-    """Values computed from variables and constants alone. New nodes may stand after those that read them."""
+def _constant_values(graph: Graph, fixed: FixedWeights) -> set[int]:
+    """Values computed from fixed weights alone. New nodes may stand after those that read them."""
     found: set[int] = set()
     before = -1
     while before != len(found):
@@ -148,6 +153,6 @@ def _constant_values(graph: Graph) -> set[int]:
         for node in graph.nodes:
             if isinstance(node.op, Op) and not node.op.random:
                 inputs = [v for v in node.inputs if v is not None]
-                if all(_is_given(v) or id(v) in found for v in inputs):
+                if all(v in fixed or id(v) in found for v in inputs):
                     found.update(id(v) for v in node.outputs)
     return found

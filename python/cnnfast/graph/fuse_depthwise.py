@@ -1,13 +1,12 @@
 """A 1x1 convolution and the depthwise one behind it become one op, where nobody needs what lies between them.
 
-Training needs it, for the gradients: only Programs that change no weights are rewritten.
+The gradients of trained layers need it: they read it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnnfast.graph.constants import changes_weights
 from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.ops.conv_pointwise_depthwise import POINTWISE_DEPTHWISE_CONV2D
 
@@ -16,8 +15,6 @@ MOST_RING_FLOATS = 128 * 1024  # half of a second-level cache of 1 MiB
 
 def fuse_pointwise_depthwise(graph: Graph, keep: Sequence[Value]) -> None:
     """The largest tensors of a MobileNet are then computed a few rows at a time and never leave the cache."""
-    if changes_weights(graph):
-        return
     uses = graph.uses(keep)
     dropped: set[int] = set()
     for node in graph.nodes:

@@ -29,6 +29,7 @@ from cnnfast.layers.pooling import (
     MaxPool2D,
     MaxPooling2D,
 )
+from cnnfast.layers.preprocessing import Preprocess
 from cnnfast.layers.regularization import Dropout, SpatialDropout2D
 from cnnfast.layers.reshaping import Cropping2D, Flatten, Rescaling, Reshape, UpSampling2D, ZeroPadding2D
 
@@ -61,6 +62,7 @@ __all__ = [
     "MaxPool2D",
     "MaxPooling2D",
     "Multiply",
+    "Preprocess",
     "ReLU",
     "Rescaling",
     "Reshape",

@@ -173,10 +173,16 @@ class Layer:
 
     @property
     def trainable_weights(self) -> list[Variable]:
+        """What training changes by gradients: nothing of a layer or model that is frozen itself."""
+        if not self._trainable:
+            return []
         return [w for layer in self.all_layers() for w in layer._own_weights(True)]
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
+        """All other variables."""
+        if not self._trainable:
+            return self.weights
         return [w for layer in self.all_layers() for w in layer._own_weights(False)]
 
     @property
@@ -189,6 +195,9 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
+        """Whether training changes the layer's weights. Setting it also sets it for all layers inside; it takes effect
+        at the next step, without compiling again.
+        """
         return self._trainable
 
     @trainable.setter
@@ -225,6 +234,8 @@ class Layer:
 
     def penalties(self) -> list[tuple[Variable, regularizers.Regularizer]]:
         """The regularized trainable variables and their penalties."""
+        if not self._trainable:
+            return []
         return [
             (w, layer._regularizers[w])
             for layer in self.all_layers()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfast import random
+from cnnfast import multipliers, random
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
 from cnnfast.graph.values import Graph, Spec, Value, Variable
@@ -176,7 +176,8 @@ class Engine:
         self._structure, self._changes = structure, self._model.changes
 
     def _trainable_key(self, kind: str) -> Any:
-        """Changes of `trainable` take effect at once: each combination has Programs of its own."""
+        """Changes of `trainable` and of the optimizer's multipliers take effect at once: each combination has Programs
+        of its own."""
         if kind != "train":
             return None
         changes = (self._model.changes, Variable.trainable_changes)
@@ -184,7 +185,7 @@ class Engine:
             layers = self._model.all_layers()
             self._trainable = tuple((layer.trainable, *(w.trainable for w in layer._weights)) for layer in layers)
             self._trainable_changes = changes
-        return self._trainable
+        return self._trainable, self.optimizer.multipliers_key
 
     def _trace(self, graph: Graph, xs: Arrays) -> tuple[list[Value], list[Value]]:
         inputs = [graph.input(Spec(x.shape, x.dtype.name)) for x in xs]
@@ -249,7 +250,8 @@ class Engine:
         if not pairs:
             raise ValueError(f"{self._model.name}: nothing to train: no trainable weight influences the loss")
         self.optimizer.build(variables)
-        self.optimizer.update_ops(graph, [v for v, _ in pairs], [g for _, g in pairs])
+        factors = multipliers.factors(self._model, self.optimizer.learning_rate_multipliers)
+        self.optimizer.update_ops(graph, [v for v, _ in pairs], [g for _, g in pairs], factors)
 
 
 def _weighted_sum(graph: Graph, terms: Sequence[tuple[Value, float]]) -> Value:

@@ -10,6 +10,7 @@ from typing import Any
 from cnnfast.graph.values import Node, Value, topological_nodes
 from cnnfast.layers.base import Layer
 from cnnfast.models.engine import Engine
+from cnnfast.models.nested import MODELS, written_out
 from cnnfast.models.summary import summary_text
 from cnnfast.ops.core import Op, apply
 from cnnfast.training.trainer import Trainer
@@ -24,7 +25,8 @@ class Model(Trainer, Layer):
         name: unique name, made from the class if None.
         trainable: whether training changes the layers' weights.
 
-    A model is itself a layer and may be used in another one. A subclass that defines `call` needs no inputs and
+    A model is itself a layer and may be used in another one. An output may lie inside such a model: it is then written
+    out, layer by layer, with the same weights. A subclass that defines `call` needs no inputs and
     outputs; such a model trains and predicts but cannot be saved whole (its code is not in the file).
 
     Raises:
@@ -36,6 +38,8 @@ class Model(Trainer, Layer):
         >>> Model(x, y).output_shape
         (None, 2)
     """
+
+    preprocessing: str | None = None  # of a network from `applications`: the mode of `Preprocess` for its images
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Model(Trainer, Layer):
         self._inputs: list[Value] = []
         self._outputs: list[Value] = []
         self._definition: list[Node] = []
+        MODELS.add(self)
         self._several = (isinstance(inputs, (list, tuple)), isinstance(outputs, (list, tuple)))
         if inputs is not None:
             self._connect(_flat(inputs, "inputs"), _flat(outputs, "outputs"))
@@ -59,8 +64,13 @@ class Model(Trainer, Layer):
         if not trainable:
             self.trainable = False
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        MODELS.add(self)
+
     def _connect(self, inputs: list[Value], outputs: list[Value]) -> None:
         """Takes the part of the definition between inputs and outputs."""
+        outputs = written_out(inputs, outputs)
         known = {id(v) for v in inputs}
         nodes = []
         for node in topological_nodes(outputs):
@@ -234,6 +244,9 @@ def _check_overwrite(filepath: Any, overwrite: bool) -> None:
 
 def _flat(values: Any, what: str) -> list[Value]:
     flat = list(values) if isinstance(values, (list, tuple)) else [values]
+    flat = [
+        v for part in flat for v in (part if isinstance(part, (list, tuple)) else [part])
+    ]  # [model.inputs], as in Keras
     for v in flat:
         if not isinstance(v, Value) or v.graph is not None:
             raise TypeError(f"Model: {what} must be symbolic values from Input or from layers, got {type(v).__name__}")

@@ -16,11 +16,12 @@ from cnnfast.training.compiled import Compiled
 from cnnfast.training.evaluation import Evaluation, filenames_of, run_evaluation
 from cnnfast.training.feed import Feed
 from cnnfast.training.loops import FitLoop, Validation, run_predict, run_test
+from cnnfast.training.old_names import OldNames
 from cnnfast.training.sources import Source, make_source, split_validation, whole_number
 from cnnfast.training.stepper import StepEngine, Stepper
 
 
-class Trainer:
+class Trainer(OldNames):
     """Gives a model its training methods.
 
     The model provides `_engine`, a `StepEngine`, and the properties `input_names` and `output_names`, empty
