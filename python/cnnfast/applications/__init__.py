@@ -13,6 +13,7 @@ Example:
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cnnfast.applications.squeezenet import SqueezeNet1_0, SqueezeNet1_1
     from cnnfast.applications.vgg16 import VGG16
     from cnnfast.applications.vgg19 import VGG19
+    from cnnfast.models import Model
 
 _MODULES = (
     "densenet", "efficientnet_lite", "imagenet_utils", "mobilenet", "mobilenet_v2", "preprocessing", "resnet",
@@ -68,8 +70,30 @@ __all__ = [
     "SqueezeNet1_1",
     "VGG16",
     "VGG19",
+    "get",
     *_MODULES,
 ]
+
+
+def get(name: str) -> Callable[..., Model]:
+    """The network of that name: as it is written here, in small letters, or with dashes (`mobilenet-v2`).
+
+    Raises:
+        ValueError: there is none; those that there are are named.
+
+    Example:
+        >>> get("vgg16").__name__
+        'VGG16'
+    """
+    wanted = _letters(name)
+    for network in _NETWORKS:
+        if _letters(network) == wanted:
+            return getattr(importlib.import_module(__name__), network)
+    raise ValueError(f"applications: there is no network {name!r}; there are {', '.join(_NETWORKS)}")
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,10 @@ from cnnfast import callbacks, optimizers, schedules, utils
 from cnnfast.commands import networks
 from cnnfast.commands.data import TrainingData
 from cnnfast.commands.run_folder import RunFolder, Settings, StageResult
+from cnnfast.features import FeatureExtractor
 from cnnfast.image import transforms
 from cnnfast.image.dataset import ImageDataset
-from cnnfast.models import FeatureExtractor, Model
+from cnnfast.models import Model
 
 SCRATCH, HEAD, FINE_TUNE = "scratch", "head", "fine-tune"
 _WATCHED = "val_accuracy"
@@ -77,8 +78,8 @@ def _head(run: RunFolder, data: TrainingData) -> StageResult:
     print(f"{HEAD}: computing the features of {data.training.samples + data.validation.samples} images")
     extractor = FeatureExtractor(base, pooling="avg")
     folder = run.folder_of(HEAD)
-    training = extractor.extract(data.training.for_inference(), path=folder / "training.safetensors")
-    validation = extractor.extract(data.validation, path=folder / "validation.safetensors")
+    training = extractor.extract(data.training, path=folder / "features")
+    validation = extractor.extract(data.validation, path=folder / "features")
     held = (validation.features, validation.labels)
     return _fit(HEAD, run, head, (training.features, training.labels), held, model)
 
