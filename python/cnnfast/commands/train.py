@@ -20,7 +20,8 @@ history-*.csv, curves-*.png, confusion_matrix.png and validation.csv. After Ctrl
   cnnfast train photos --base vgg16 --weights vgg16.npz --out run            a head on a pre-trained base
   cnnfast train photos --base vgg16 --weights vgg16.npz --augment --fine-tune block5 --out run
 """
-_SCRATCH_EPOCHS, _AUGMENTED_EPOCHS, _HEAD_EPOCHS, _FINE_TUNE_EPOCHS = 30, 100, 20, 8
+_SCRATCH_EPOCHS, _AUGMENTED_EPOCHS, _HEAD_EPOCHS, _FINE_TUNE_EPOCHS = 20, 40, 20, 3
+_SCRATCH_RATE, _HEAD_RATE, _FINE_TUNE_RATE = 2e-3, 1e-3, 2e-5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fine-tune-epochs", type=count, default=_FINE_TUNE_EPOCHS, metavar="N", help="at most (%(default)s)"
     )
-    parser.add_argument("--learning-rate", type=rate, default=1e-3, metavar="X", help="at first (%(default)s)")
     parser.add_argument(
-        "--fine-tune-learning-rate", type=rate, default=2e-5, metavar="X", help="at first (%(default)s)"
+        "--learning-rate", type=rate, metavar="X", help=f"at first ({_SCRATCH_RATE}; with a base {_HEAD_RATE})"
+    )
+    parser.add_argument(
+        "--fine-tune-learning-rate", type=rate, default=_FINE_TUNE_RATE, metavar="X", help="at first (%(default)s)"
     )
     parser.add_argument(
         "--patience", type=count, metavar="N", help="stop after so many epochs that were not the best (a third of all)"
@@ -113,7 +116,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         batch_size=args.batch_size,
         epochs=epochs,
         fine_tune_epochs=args.fine_tune_epochs,
-        learning_rate=args.learning_rate,
+        learning_rate=args.learning_rate or (_HEAD_RATE if args.base else _SCRATCH_RATE),
         fine_tune_learning_rate=args.fine_tune_learning_rate,
         patience=args.patience or max(3, epochs // 3),
         seed=args.seed,
