@@ -101,6 +101,14 @@ def test_old_names_of_keras_resnet50(tmp_path):
     assert_equal_weights(again, model)
 
 
+def test_files_of_this_package_need_the_variant(tmp_path, mobilenet):
+    path = tmp_path / "w.safetensors"
+    mobilenet.save_weights(path)
+    with pytest.raises(ValueError, match=r"w.safetensors does not say whose weights it holds"):
+        applications.MobileNetV2(weights=path, **SMALL)
+    assert_equal_weights(applications.MobileNetV2(weights=path, variant="torchvision", **SMALL), mobilenet)
+
+
 def test_a_base_takes_files_with_and_without_top(tmp_path, mobilenet):
     whole = torch_arrays(mobilenet, MOBILENET_V2.names[0])
     base = {name: a for name, a in whole.items() if not name.startswith("classifier")}
