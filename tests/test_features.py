@@ -219,3 +219,44 @@ def test_what_cannot_be_is_refused(tmp_path):
     with pytest.raises(ValueError, match="there was no batch"):
         extractor.extract(iter([]))
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Folders of two classes, whose file names and pixels tell the sample."""
+    from cnnfast.image.decode import save_img
+
+    for i in range(9):
+        folder = tmp_path / "photos" / ("cats" if i % 3 else "dogs")
+        folder.mkdir(parents=True, exist_ok=True)
+        save_img(folder / f"{i}.png", np.full((8, 8, 3), 25 * i), scale=False)
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("kind", ["dataset", "iterator"])
+def test_features_of_a_folder_belong_to_its_files(photos, tmp_path, kind):
+    from cnnfast.image import image_dataset_from_directory
+    from cnnfast.preprocessing.image import ImageDataGenerator
+
+    base = Sequential([Input(IMAGE), layers.Rescaling(1 / 255)])
+    extractor = FeatureExtractor(base, pooling="avg")
+
+    def data(brightness=None):
+        if kind == "dataset":
+            dim = None if brightness is None else (lambda images, **_: images // 2)
+            return image_dataset_from_directory(photos, image_size=(8, 8), batch_size=4, seed=1, augment=dim)
+        made = ImageDataGenerator(rescale=0.5 if brightness else None)
+        return made.flow_from_directory(photos, target_size=(8, 8), batch_size=4, class_mode="sparse", seed=1)
+
+    for _ in range(2):  # computed, then found
+        features, labels, filenames = extractor.extract(data(), tmp_path / "kept")
+        numbers = [int(os.path.basename(f).split(".")[0]) for f in filenames]
+        np.testing.assert_allclose(features[:, 0], 25 * np.array(numbers) / 255, rtol=1e-6)
+        assert labels.tolist() == [int(n % 3 == 0) for n in numbers]
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    dimmed = extractor.extract(data(0.5), tmp_path / "kept", augmented_passes=2)
+    numbers = [int(os.path.basename(f).split(".")[0]) for f in dimmed.filenames]
+    assert len(numbers) == 18
+    np.testing.assert_allclose(dimmed.features[:, 0], 12.5 * np.array(numbers) / 255, atol=0.6 / 255)
+    np.testing.assert_array_equal(extractor.extract(data(0.5), tmp_path / "kept", augmented_passes=2)[0], dimmed[0])
+    assert len(list((tmp_path / "kept").iterdir())) == 2

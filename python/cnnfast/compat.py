@@ -133,7 +133,7 @@ _NN = ("elu", "gelu", "leaky_relu", "relu", "relu6", "selu", "sigmoid", "silu", 
 nn = Namespace("nn", **{name: activations.get(name) for name in _NN})
 random = Namespace("random", set_seed=utils.set_random_seed)
 
-_APPLICATIONS = ("densenet", "imagenet_utils", "mobilenet", "mobilenet_v2", "resnet", "vgg16", "vgg19")
+_APPLICATIONS = ("densenet", "imagenet_utils", "mobilenet", "mobilenet_v2", "resnet", "resnet50", "vgg16", "vgg19")
 _applications = {
     name: Namespace(f"keras.applications.{name}", f"cnnfast.applications.{name}") for name in _APPLICATIONS
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,7 +119,7 @@ class FeatureExtractor:
             whole_number("extract", "augmented_passes", augmented_passes)
             if not isinstance(data, PyDataset):
                 raise ValueError(f"extract: augmented_passes need a PyDataset that augments, got {type(data).__name__}")
-        elif hasattr(data, "for_inference"):
+        elif isinstance(data, PyDataset):
             data = data.for_inference()
         passes = augmented_passes or 1
         names = _names_of(data)
@@ -161,12 +162,12 @@ class FeatureExtractor:
     def _run(
         self, data: Any, passes: int, names: list[str] | None, batch_size: int | None, steps: int | None
     ) -> Features:
-        features, labels = _Rows("features"), _Rows("labels")
+        features, labels = _Rows(), _Rows()
         for _ in range(passes):
-            for batch, samples in _batches(data, self.model, batch_size, steps):
-                features.add(self.model._engine.predict(batch.xs)[0], samples)
+            for batch in _batches(data, self.model, batch_size, steps):
+                features.add(self.model._engine.predict(batch.xs)[0], batch.samples)
                 if batch.ys is not None:
-                    labels.add(batch.ys[0], samples)
+                    labels.add(batch.ys[0], batch.samples)
             features.end_pass()
             labels.end_pass()
         found = features.all()
@@ -190,8 +191,7 @@ class FeatureExtractor:
 class _Rows:
     """Gathers the rows of batches, at their samples' numbers where these are known."""
 
-    def __init__(self, what: str):
-        self._what = what
+    def __init__(self) -> None:
         self._passes: list[np.ndarray] = []
         self._parts: list[np.ndarray] = []
         self._samples: list[np.ndarray] = []
@@ -199,8 +199,6 @@ class _Rows:
     def add(self, rows: np.ndarray, samples: np.ndarray | None) -> None:
         self._parts.append(rows)
         if samples is not None:
-            if len(samples) != len(rows):
-                raise ValueError(f"extract: a batch has {len(rows)} {self._what}, its data set tells {len(samples)}")
             self._samples.append(samples)
 
     def end_pass(self) -> None:
@@ -220,26 +218,18 @@ class _Rows:
         return self._passes[0] if len(self._passes) == 1 else np.concatenate(self._passes)
 
 
-def _batches(
-    data: Any, model: Model, batch_size: int | None, steps: int | None
-) -> Iterator[tuple[Batch, np.ndarray | None]]:
-    """The batches of one pass, with the numbers of their samples if the data tell them."""
+def _batches(data: Any, model: Model, batch_size: int | None, steps: int | None) -> Iterator[Batch]:
+    """The batches of one pass; a data set's are what it gives to training, whatever that is."""
     x, y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    source = make_source("extract", x, y, names=Names(model.input_names, ["labels"]), batch_size=batch_size)
-    batches = source.begin()
-    samples_of = getattr(data, "samples_of", None) if isinstance(data, PyDataset) else None
-    numbers = None if samples_of is None else [samples_of(i) for i in range(len(data))]
-    for i, batch in enumerate(batches):
-        if i == steps:
-            return
-        yield batch, None if numbers is None else numbers[i]
+    names = Names(model.input_names, ["labels"])
+    return islice(make_source("extract", x, y, names=names, batch_size=batch_size, training=True).begin(), steps)
 
 
 def _first_batch(data: Any, model: Model) -> Batch:
     """The first batch of data that can be gone through again."""
     if isinstance(data, PyDataset):
         return make_batch("extract", data[0], Names(model.input_names, ["labels"]))
-    return next(_batches(data, model, None, None))[0]
+    return next(_batches(data, model, None, None))
 
 
 def _names_of(data: Any) -> list[str] | None:

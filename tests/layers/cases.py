@@ -75,6 +75,8 @@ CASES: list[tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]] = [
     ("Cropping2D", {"cropping": ((1, 0), (2, 3))}, (IMAGE,)),
     ("UpSampling2D", {}, (IMAGE,)),
     ("UpSampling2D", {"size": (3, 2), "interpolation": "bilinear"}, (IMAGE,)),
+    ("Preprocess", {"mode": "caffe"}, ((3, 7, 6, 3),)),
+    ("Preprocess", {"mode": "torch"}, ((3, 7, 6, 3),)),
     ("Rescaling", {"scale": 1 / 255, "offset": -0.5}, (IMAGE,)),
     ("Rescaling", {"scale": [1.0, 2.0, 3.0, 4.0], "offset": [0.0, 1.0, 2.0, 3.0]}, (IMAGE,)),
     ("Identity", {}, (IMAGE,)),

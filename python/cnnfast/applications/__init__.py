@@ -5,7 +5,8 @@ Each network has a module of its own with `preprocess_input` and `decode_predict
 first used.
 
 Example:
-    >>> base = VGG16(weights=None, include_top=False, input_shape=(150, 150, 3))
+    >>> from cnnfast import applications
+    >>> base = applications.VGG16(weights=None, include_top=False, input_shape=(150, 150, 3))
     >>> base.get_layer("block5_conv1").output_shape
     (None, 9, 9, 512)
 """

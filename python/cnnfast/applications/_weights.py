@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnfast import layers
 from cnnfast.applications._network import Network
-from cnnfast.formats import layout
+from cnnfast.formats import layout, safetensors_io
 from cnnfast.formats.foreign import ForeignWeights, read_foreign
 from cnnfast.graph.values import Variable
 from cnnfast.layers.base import Layer
@@ -28,6 +28,7 @@ _TORCH = {
     "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }  # fmt: skip
+_OURS = "cnnfast"  # the kind of file that `Model.save_weights` and `Model.save` write
 _UNUSED = "num_batches_tracked"  # a counter that batch normalization in PyTorch keeps beside its averages
 
 LayerArrays = dict[str, np.ndarray]  # what a file has for one layer, by the file's names, in its order
@@ -51,6 +52,11 @@ def read(network: Network, path: Any) -> ForeignWeights:
     """The arrays of a weights file."""
     if not os.path.exists(path):
         raise FileNotFoundError(f"{network.title}: there is no weights file {os.fspath(path)!r}")
+    name = os.fspath(path)
+    if name.endswith(safetensors_io.SUFFIX):
+        with open(name, "rb") as f:
+            if safetensors_io.is_ours(f):
+                return ForeignWeights(name, _OURS, {})  # `Model.load_weights` will read it
     return read_foreign(path)
 
 
@@ -95,6 +101,9 @@ def load(network: Network, variant: str, model: Model, file: ForeignWeights, inc
     Raises:
         ValueError: weights that are missing, unexpected or of another shape, all named; nothing has changed.
     """
+    if file.kind == _OURS:
+        model.load_weights(file.path)
+        return
     mine = {layer.name: layer for layer in model.layers if layer.weights}
     top = set(network.classifier)
     found, unexpected = _by_layer(network, set(mine) | top, file.arrays)

@@ -27,8 +27,8 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
         ValueError: an unknown mode, another shape, channels first.
 
     Example:
-        >>> preprocess_input(np.array([[[255, 0, 0]]]), mode="caffe").round(3).tolist()
-        [[[-103.939, -116.779, 131.32]]]
+        >>> preprocess_input(np.array([[[255, 0, 0]]]), mode="tf").tolist()
+        [[[1.0, -1.0, -1.0]]]
     """
     how = mode_of("preprocess_input", mode)
     if data_format not in (None, "channels_last"):

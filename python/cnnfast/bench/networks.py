@@ -1,9 +1,10 @@
-"""The networks of the suite as lists of layers."""
+"""The networks of the suite as lists of layers. The numbers of those with a page in `applications` are shared."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from cnnfast.applications import tables
 from cnnfast.bench.spec import Layer, Net
 
 Layers = tuple[Layer, ...]
@@ -37,7 +38,7 @@ def cats_dogs_convnet() -> Layers:
 
 def vgg16_base(net: Net, trainable_from: int = 1) -> Net:
     """The convolutions of VGG16 (Simonyan and Zisserman, 2014, configuration D), the first blocks frozen."""
-    for block, (filters, repeats) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
+    for block, (filters, repeats) in enumerate(tables.VGG16, start=1):
         for _ in range(repeats):
             net.add(
                 "conv2d", filters=filters, kernel=3, padding="same", activation="relu",
@@ -107,8 +108,8 @@ def resnet18_cifar() -> Layers:
     """ResNet-18 with a 3x3 stem and no first pooling, for 32x32x3."""
     net = Net()
     x = _conv_norm(net, filters=64, kernel=3, padding="same")
-    for stage, filters in enumerate((64, 128, 256, 512)):
-        for block in range(2):
+    for stage, (filters, blocks) in enumerate(tables.RESNET18):
+        for block in range(blocks):
             first = block == 0 and stage > 0
             x = _basic_block(net, x, filters, strides=2 if first else 1, project=first)
     return _classifier(net, 10)
@@ -119,7 +120,7 @@ def resnet50() -> Layers:
     net = Net()
     _conv_norm(net, filters=64, kernel=7, strides=2, padding=3)
     x = net.add("max_pool", kernel=3, strides=2, padding=1)
-    for stage, (filters, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)]):
+    for stage, (filters, blocks) in enumerate(tables.RESNET50):
         for block in range(blocks):
             x = _bottleneck(net, x, filters, strides=2 if block == 0 and stage > 0 else 1, project=block == 0)
     return _classifier(net, 1000)
@@ -163,10 +164,7 @@ def mobilenet_v2() -> Layers:
     net = Net()
     x = _conv_norm(net, filters=32, kernel=3, strides=2, padding=1, relu="relu6")
     channels = 32
-    for expansion, filters, repeats, first_strides in [
-        (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
-        (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
-    ]:  # fmt: skip
+    for expansion, filters, repeats, first_strides in tables.MOBILENET_V2:
         for i in range(repeats):
             x = _inverted_residual(net, x, channels, filters, expansion, first_strides if i == 0 else 1)
             channels = filters

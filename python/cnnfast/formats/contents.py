@@ -13,7 +13,7 @@ class Refused(ValueError):
 
 @dataclass
 class Contents:
-    """The kind of a file, its arrays by name, and for Keras 3 their names after the model's structure."""
+    """The kind of a file, its arrays by name and where they stand in the model (see `ForeignWeights`)."""
 
     kind: str
     arrays: dict[str, np.ndarray]

@@ -32,8 +32,9 @@ class ForeignWeights:
         arrays: float32, C-contiguous and the caller's own, by name. For Keras' kinds and npz "layer/weight", with
             a layer's weights in its own order and nested models as "model/layer/weight"; Keras 3 numbers weights:
             "layer/0". For torch and safetensors as the file has them.
-        structure: for "keras3" the same names with each layer called after its class and number within its model,
-            as Keras 3 does ("functional/conv2d_1/0"), which is how its files are matched; else empty.
+        structure: where each array stands in the model, for Keras' kinds; else empty. For "keras_h5" the layer of the
+            outermost model that it belongs to. For "keras3" the array's name with each layer called after its class
+            and number within its model ("functional/conv2d_1/0"), which is what identifies layers there.
     """
 
     path: str

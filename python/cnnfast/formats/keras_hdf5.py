@@ -35,7 +35,7 @@ def read_h5(file: BinaryIO, size: int) -> Contents:
             root = root.group("model_weights")
         layers = root.texts("layer_names")
         if layers is not None:
-            return Contents("keras_h5", _by_layer_names(root, layers))
+            return _by_layer_names(root, layers)
         if not any(name in root for name in (*_LAYERS, "vars")) and not _has_vars(root):
             raise Refused("an HDF5 file, but not one with weights of Keras: it has neither layer_names nor layers/")
         return _by_structure(root)
@@ -53,13 +53,15 @@ def read_keras(file: BinaryIO, size: int) -> Contents:
 # Keras 1 and 2
 
 
-def _by_layer_names(root: Group, layers: list[str]) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+def _by_layer_names(root: Group, layers: list[str]) -> Contents:
+    contents = Contents("keras_h5", {})
     for layer in layers:
         group = root.group(layer)
         for weight in group.texts("weight_names") or []:
-            put(arrays, _array_name(layer, weight), group.array(weight))
-    return arrays
+            name = _array_name(layer, weight)
+            put(contents.arrays, name, group.array(weight))
+            contents.structure[name] = layer
+    return contents
 
 
 def _array_name(layer: str, weight: str) -> str:

@@ -9,6 +9,10 @@ import numpy as np
 
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
+from cnnfast.formats.fit import Fit
+from cnnfast.formats.fit_keras import fit_by_layer_names, fit_h5, fit_keras3
+from cnnfast.formats.fit_torch import fit_torch, is_torch_like
+from cnnfast.formats.foreign import open_file, path_of, read_foreign
 from cnnfast.formats.strict_json import short
 from cnnfast.graph.values import Spec, Variable
 from cnnfast.layers.base import Layer, snake_case
@@ -31,25 +35,70 @@ def save_weights(model: Layer, path: Any) -> None:
     safetensors_io.write(path, weight_arrays(model), document_of("weights"))
 
 
-def load_weights(model: Layer, path: Any) -> None:
-    """Sets all weights of a model from what `save_weights`, `save_model` or `save_checkpoint` wrote.
+def load_weights(model: Layer, path: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    """Sets the weights of a model from a file of this package, of Keras, PyTorch or NumPy.
+
+    Files of `save_weights`, `save_model` and `save_checkpoint` fit models made by the same code. Those of Keras
+    (.h5, .weights.h5, .keras) fit layer by layer in Keras' order; a PyTorch state dict (.pth, .pt) in the order of
+    its modules, with layouts turned, first dense layers after Flatten included; `layer/kernel` arrays (.npz,
+    .safetensors) by name, or from .npz in their order if no name is known. See docs/files.md.
 
     Args:
         model: built.
         path: the file.
+        by_name: only layers whose names are in the file take weights, the others keep theirs. Default False: all
+            layers take theirs, and the file must have no others.
+        skip_mismatch: layers whose weights have other shapes or another number are skipped, with a warning. Default
+            False.
 
     Raises:
         ValueError: not such a file, or weights that are missing, unexpected or of another shape or type; each
             is named, and no weight has changed.
+        ImportError: an HDF5 file without h5py.
         OSError: the file cannot be read.
 
     Example:
         >>> save_weights(model, "digits.safetensors")
         >>> load_weights(model, "digits.safetensors")
     """
-    arrays, _ = read_document(path, ("weights", "model", "checkpoint"))
-    weights = named_weights(model)
-    check_weights(f"{path}", arrays, weights)
+    name = path_of(path)
+    weights = named_weights(model)  # says first whether the model has any
+    if _is_ours(name):
+        _load_ours(model, name, weights, by_name, skip_mismatch)
+        return
+    foreign = read_foreign(name)
+    fit = Fit(name, model, skip_mismatch)
+    if foreign.kind == "keras_h5":
+        fit_h5(fit, foreign, by_name)
+    elif foreign.kind == "keras3":
+        fit_keras3(fit, foreign, by_name)
+    elif foreign.kind == "torch" or is_torch_like(list(foreign.arrays)):
+        fit_torch(fit, foreign, by_name)
+    else:
+        fit_by_layer_names(fit, foreign, by_name)
+    fit.finish()
+
+
+def _is_ours(name: str) -> bool:
+    if not name.endswith(safetensors_io.SUFFIX):
+        return False
+    with open_file(name) as f:
+        return safetensors_io.is_ours(f)
+
+
+def _load_ours(model: Layer, name: str, weights: dict[str, Variable], by_name: bool, skip_mismatch: bool) -> None:
+    if by_name:
+        raise ValueError(
+            f"{name}: by_name needs a file with the names of layers; files of cnnfast follow the structure"
+        )
+    arrays, _ = read_document(name, ("weights", "model", "checkpoint"))
+    if skip_mismatch:
+        fit = Fit(name, model, True)
+        for key, variable in weights.items():
+            fit.weight(key, variable, arrays.get(WEIGHTS + key))
+        fit.finish()
+        return
+    check_weights(name, arrays, weights)
     set_weights(arrays, weights)
 
 

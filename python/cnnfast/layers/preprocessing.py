@@ -58,8 +58,8 @@ class Preprocess(Layer):
         ValueError: an unknown mode; an input that is not images of three channels.
 
     Example:
-        >>> Preprocess("tf")(np.array([[[[0, 127.5, 255]]]])).ravel().tolist()
-        [-1.0, 0.0, 1.0]
+        >>> Preprocess("lite")(np.array([[[[255, 127, 63]]]], np.uint8)).ravel().tolist()
+        [1.0, 0.0, -0.5]
     """
 
     def __init__(self, mode: str, **kwargs: Any):

@@ -217,11 +217,18 @@ class Model(Trainer, Layer):
         _check_overwrite(filepath, overwrite)
         save_weights(self, filepath)
 
-    def load_weights(self, filepath: Any) -> None:
-        """Reads weights written by `save_weights` or `save`. ValueError, with nothing changed, if they do not fit."""
+    def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+        """Reads weights written by `save_weights` or `save`, Keras (.h5, .weights.h5, .keras), PyTorch (.pth, .pt),
+        NumPy (.npz) or as other safetensors files; see `formats.load_weights`.
+
+        Args:
+            filepath: the file.
+            by_name: take only weights of layers that have the same name in the file. Default: all, in order.
+            skip_mismatch: skip layers whose weights do not fit, with a warning. Default: ValueError, nothing changed.
+        """
         from cnnfast.formats import load_weights
 
-        load_weights(self, filepath)
+        load_weights(self, filepath, by_name, skip_mismatch)
 
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON can hold it."""
