@@ -1,10 +1,11 @@
-"""Small helpers with Keras' names: one-hot labels, seeds, normalisation, splits, and `PyDataset`."""
+"""Small helpers with Keras' names: one-hot labels, seeds, normalisation, splits, `PyDataset`, and image files."""
 
 from __future__ import annotations
 
+import importlib
 import random as python_random
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +13,40 @@ from numpy.typing import ArrayLike
 from cnnfast import random
 from cnnfast.checks import classes
 
+if TYPE_CHECKING:
+    from cnnfast.image.decode import array_to_img, img_to_array, load_img, save_img
+    from cnnfast.image.loading import image_dataset_from_directory
+
+#: what Keras has here too, loaded when it is first used
+_IMAGE_NAMES = {
+    "array_to_img": "decode",
+    "image_dataset_from_directory": "loading",
+    "img_to_array": "decode",
+    "load_img": "decode",
+    "save_img": "decode",
+}
+
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "array_to_img",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
+    "normalize",
+    "save_img",
+    "set_random_seed",
+    "split_dataset",
+    "to_categorical",
+]
+
 Data = TypeVar("Data", np.ndarray, tuple, list)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _IMAGE_NAMES:
+        return getattr(importlib.import_module(f"cnnfast.image.{_IMAGE_NAMES[name]}"), name)
+    raise AttributeError(f"module 'cnnfast.utils' has no attribute {name!r}")
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
@@ -212,6 +246,31 @@ class PyDataset:
     def num_batches(self) -> int:
         """Number of batches; Keras' newer name of ``len``."""
         return len(self)
+
+    @property
+    def makes_ahead(self) -> bool:
+        """Whether threads make batches while the model computes: if there are several workers."""
+        return self.workers > 1
+
+    def samples_of(self, index: int) -> np.ndarray | None:
+        """The numbers of the samples in batch `index`, from 0, so that predictions find their samples.
+
+        None, as here, if samples have no numbers.
+        """
+        return None
+
+    def for_inference(self) -> PyDataset:
+        """What `predict`, `evaluate` and validation read instead: this data set, unless training changes its
+        order or its samples.
+        """
+        return self
+
+    def get_state(self) -> dict[str, Any]:
+        """What changes from epoch to epoch, as JSON can hold it; asked for before `on_epoch_begin`."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes back to where `get_state` was called, so that interrupted training goes on bit for bit."""
 
     def on_epoch_begin(self) -> None:
         """Called before the first batch of every epoch."""

@@ -16,7 +16,7 @@ SLOTS = "optimizer/"  # of those that an optimizer keeps for each weight: optimi
 EXTRA = "extra/"  # of those that the caller of save_checkpoint added
 _ENTRIES = {
     "weights": {"version", "kind"},
-    "model": {"version", "kind", "architecture", "training"},
+    "model": {"version", "kind", "architecture", "training", "class_names"},
     "checkpoint": {"version", "kind", "epoch", "extra", "optimizer", "random"},
 }
 _ARRAYS = {"weights": (WEIGHTS,), "model": (WEIGHTS, SLOTS), "checkpoint": (WEIGHTS, SLOTS, EXTRA)}

@@ -16,10 +16,12 @@ from cnnfast.formats.strict_json import member
 from cnnfast.formats.weights import check_weights, named_weights, set_weights, weight_arrays
 from cnnfast.layers.base import initial_values_from
 from cnnfast.models import Model
+from cnnfast.training.class_names import checked_class_names
 
 
 def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> None:
-    """Writes a model to one .safetensors file, atomically: weights as arrays, the rest as JSON beside them.
+    """Writes a model to one .safetensors file, atomically: weights as arrays, the rest as JSON beside them (its layers,
+    what it was compiled with, the names of its classes).
 
     Args:
         model: made of layers and ops alone; a class with a `call` of its own cannot be saved whole.
@@ -40,7 +42,8 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
     """
     name = safetensors_io.checked_path(path)
     training, state = describe_compilation(model, include_optimizer)
-    document = document_of("model", architecture=model_config(model), training=training)
+    names = {} if model.class_names is None else {"class_names": model.class_names}
+    document = document_of("model", architecture=model_config(model), training=training, **names)
     safetensors_io.write(name, weight_arrays(model) | state, document)
 
 
@@ -66,6 +69,7 @@ def load_model(filepath: Any, custom_objects: CustomObjects | None = None, compi
     name = safetensors_io.checked_path(filepath)
     arrays, document = read_document(name, ("model",))
     architecture = member(name, document, "architecture", dict)
+    class_names = _class_names(name, document)
     budget = _Budget(sum(a.nbytes for a in arrays_under(WEIGHTS, arrays).values()))
     try:
         with initial_values_from(budget):
@@ -75,9 +79,20 @@ def load_model(filepath: Any, custom_objects: CustomObjects | None = None, compi
     weights = named_weights(model)
     check_weights(name, arrays, weights)
     set_weights(arrays, weights)
+    model.class_names = class_names
     if compile:
         compile_as_described(name, model, document.get("training"), arrays)
     return model
+
+
+def _class_names(name: str, document: dict[str, Any]) -> list[str] | None:
+    if "class_names" not in document:
+        return None
+    names = member(name, document, "class_names", list)
+    try:
+        return checked_class_names(f"{name}: 'class_names'", names)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 class _Budget:

@@ -46,7 +46,7 @@ def confusion_matrix(
     """
     op = "confusion_matrix"
     check_normalize(op, normalize)
-    true, pred = _labels(op, "y_true", y_true, num_classes), _labels(op, "y_pred", y_pred, num_classes)
+    true, pred = class_numbers(op, "y_true", y_true, num_classes), class_numbers(op, "y_pred", y_pred, num_classes)
     if len(true) != len(pred):
         raise ValueError(f"{op}: y_true has {len(true)} samples, y_pred {len(pred)}")
     if num_classes is None:
@@ -82,7 +82,8 @@ def _columns(array: ArrayLike) -> int:
     return shape[1] if len(shape) == 2 else 1
 
 
-def _labels(op: str, what: str, values: ArrayLike, num_classes: int | None) -> np.ndarray:
+def class_numbers(op: str, what: str, values: ArrayLike, num_classes: int | None = None) -> np.ndarray:
+    """int64 (N,): classes from any form that `confusion_matrix` takes; `what` "y_pred" may be probabilities (N, 1)."""
     array = numbers(op, what, values)
     if array.ndim not in (1, 2):
         raise ValueError(f"{op}: {what} must be classes (N,) or scores (N, C), came {array.shape}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnfast.models.model import Model
 
+_NAMES_SHOWN = 5  # of the model's classes
+
 
 def summary_text(
     model: Model, line_length: int | None = None, expand_nested: bool = False, show_trainable: bool = False
@@ -45,6 +47,7 @@ def summary_text(
             f" Total params: {_count(trainable + frozen)}",
             f" Trainable params: {_count(trainable)}",
             f" Non-trainable params: {_count(frozen)}",
+            *_classes(model.class_names),
         ]
     )
 
@@ -58,6 +61,13 @@ def _rows(model: Model, expand_nested: bool, indent: str = "") -> Iterator[tuple
         if expand_nested and hasattr(layer, "layers"):
             inner: Any = layer  # a Model
             yield from _rows(inner, expand_nested, indent + "  ")
+
+
+def _classes(names: list[str] | None) -> list[str]:
+    if names is None:
+        return []
+    more = ", ..." if len(names) > _NAMES_SHOWN else ""
+    return [f" Classes: {len(names):,} ({', '.join(names[:_NAMES_SHOWN])}{more})"]
 
 
 def _count(n: int) -> str:

@@ -12,11 +12,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step computes with: one array per input, per output, and weights or None per output."""
+    """What one step computes with: one array per input, per output, and weights or None per output.
+
+    `samples` are the numbers that the samples have in their data set, if it knows them.
+    """
 
     xs: list[np.ndarray]
     ys: list[np.ndarray] | None
     weights: list[np.ndarray | None]
+    samples: np.ndarray | None = None
 
     @property
     def size(self) -> int:

@@ -38,6 +38,7 @@ class Feed:
         self.in_memory = source.whole is not None
         self._pass: Iterator[Batch] | None = None
         self._pass_random: dict[str, Any] | None = None
+        self._pass_source: dict[str, Any] = {}
         self._position = 0
 
     def epoch(self) -> Iterator[tuple[int, Batch]]:
@@ -63,11 +64,13 @@ class Feed:
 
     def get_state(self) -> dict[str, Any]:
         """Where the feed is, as JSON can hold it; a generator cannot be described and begins anew."""
-        return {"step": self.step, "position": self._position, "random": self._pass_random}
+        source = self._source.get_state() if self._pass is None else self._pass_source
+        return {"step": self.step, "position": self._position, "random": self._pass_random, "source": source}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on where `get_state` was called; the process-wide generator is left as it is."""
         self._end_pass()
+        self._source.set_state(state.get("source", {}))
         self.step = int(state["step"])
         if state["random"] is not None and self._source.repeatable:
             now = random.get_state()
@@ -76,7 +79,7 @@ class Feed:
             random.set_state(now)
 
     def _begin_pass(self, skip: int = 0) -> Iterator[Batch]:
-        self._pass_random = random.get_state()
+        self._pass_random, self._pass_source = random.get_state(), self._source.get_state()
         self._position = skip
         self._pass = self._source.begin(skip)
         return self._pass

@@ -85,6 +85,7 @@ def lr_find(
         batch_size=batch_size,
         shuffle=True,
         class_weight=class_weight,
+        training=True,
     )
     with _trial(model, source) as trial:
         rates = np.geomspace(start, end, steps)
@@ -137,7 +138,7 @@ def _half_way_down(rates: np.ndarray, losses: np.ndarray, settled: int, smoothin
 def _trial(model: Any, source: Source) -> Iterator[Stepper]:
     """A stepper of the model with an optimizer of its own, after which everything is as before."""
     stepper = model._compiled_stepper("lr_find")
-    state = random.get_state()
+    state, source_state = random.get_state(), source.get_state()
     stepper.connect(source.sample or next(source.begin()))  # the weights must be there to be kept
     weights = model.get_weights()
     try:
@@ -146,3 +147,4 @@ def _trial(model: Any, source: Source) -> Iterator[Stepper]:
         model.set_weights(weights)
         stepper.take_engine()
         random.set_state(state)
+        source.set_state(source_state)

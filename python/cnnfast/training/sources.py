@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from cnnfast import random
+from cnnfast.prefetch import prefetched
 from cnnfast.training.batches import Batch, Names, make_batch
 from cnnfast.utils import PyDataset
 
@@ -43,6 +43,13 @@ class Source(ABC):
     @abstractmethod
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         """Begins a pass, drawing what is random in it now, and leaves out its first `skip` batches."""
+
+    def get_state(self) -> dict[str, Any]:
+        """What changes from pass to pass, besides the random generator, as JSON can hold it."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:  # noqa: B027 - most have none
+        """Goes back to where `get_state` was called, between passes."""
 
 
 class ArraySource(Source):
@@ -76,10 +83,11 @@ class ArraySource(Source):
 
 
 class DatasetSource(Source):
-    """A `PyDataset`: batches by number, made ahead by its worker threads if it has more than one.
+    """A `PyDataset`: batches by number, made ahead by its worker threads if it has some.
 
     Args:
         shuffle: batches in a new order each pass.
+        training: whether the batches train a model; otherwise what the data set offers `for_inference` is read.
     """
 
     def __init__(
@@ -89,8 +97,10 @@ class DatasetSource(Source):
         names: Names,
         class_weight: Mapping[int, float] | None,
         shuffle: bool,
+        training: bool,
     ):
-        self._op, self._dataset, self._names, self._class_weight = op, dataset, names, class_weight
+        self._op, self._names, self._class_weight = op, names, class_weight
+        self._dataset = dataset if training else dataset.for_inference()
         self._shuffle = shuffle
         self.num_batches = len(dataset)
         if self.num_batches < 1:
@@ -103,26 +113,22 @@ class DatasetSource(Source):
         return self._batches([int(i) for i in order[skip:]])
 
     def _batches(self, order: Sequence[int]) -> Iterator[Batch]:
-        for data in self._fetch(order):
-            yield make_batch(self._op, data, self._names, self._class_weight)
+        for data, index in zip(self._fetch(order), order, strict=True):
+            batch = make_batch(self._op, data, self._names, self._class_weight)
+            yield replace(batch, samples=self._dataset.samples_of(index))
         self._dataset.on_epoch_end()
 
     def _fetch(self, order: Sequence[int]) -> Iterator[Any]:
-        if self._dataset.workers <= 1:
-            yield from map(self._dataset.__getitem__, order)
-            return
-        ahead = max(self._dataset.max_queue_size, self._dataset.workers)
-        with ThreadPoolExecutor(self._dataset.workers) as pool:
-            rest = iter(order)
-            waiting: deque[Future[Any]] = deque(pool.submit(self._dataset.__getitem__, i) for i in islice(rest, ahead))
-            try:
-                while waiting:
-                    data = waiting.popleft().result()
-                    waiting.extend(pool.submit(self._dataset.__getitem__, i) for i in islice(rest, 1))
-                    yield data
-            finally:
-                for future in waiting:
-                    future.cancel()
+        dataset = self._dataset
+        if not dataset.makes_ahead:
+            return map(dataset.__getitem__, order)
+        return prefetched(dataset.__getitem__, order, dataset.workers, dataset.max_queue_size)
+
+    def get_state(self) -> dict[str, Any]:
+        return self._dataset.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._dataset.set_state(state)
 
 
 class IterableSource(Source):
@@ -148,8 +154,9 @@ def make_source(
     batch_size: int | None = None,
     shuffle: bool | str = False,
     class_weight: Mapping[int, float] | None = None,
+    training: bool = False,
 ) -> Source:
-    """The source for what a user passed as x, y and sample_weight.
+    """The source for what a user passed as x, y and sample_weight, for `training` or for inference.
 
     Raises:
         TypeError, ValueError: the data cannot be used; see `make_batch`.
@@ -164,7 +171,7 @@ def make_source(
         if value is not None:
             raise ValueError(f"{op}: {what} must come with the batches of x ({kind}), got {what} as well")
     if isinstance(x, PyDataset):
-        return DatasetSource(op, x, names, class_weight, bool(shuffle))
+        return DatasetSource(op, x, names, class_weight, bool(shuffle), training)
     return IterableSource(op, x, names, class_weight)
 
 

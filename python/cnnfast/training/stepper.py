@@ -103,18 +103,18 @@ class Stepper:
         """
         if not checked:
             self.check("train_on_batch", batch)
-        return self._run("train_on_batch", self._engine.train, batch)
+        return self._run("train_on_batch", self._engine.train, batch)[0]
 
-    def test(self, batch: Batch) -> float:
-        """A step of evaluation; its loss."""
-        return self._run("test_on_batch", self._engine.test, batch)
+    def test(self, batch: Batch) -> list[np.ndarray]:
+        """A step of evaluation; its predictions."""
+        return self._run("test_on_batch", self._engine.test, batch)[2]
 
-    def _run(self, op: str, compute: Callable[..., StepResult], batch: Batch) -> float:
+    def _run(self, op: str, compute: Callable[..., StepResult], batch: Batch) -> StepResult:
         running = self.connect(batch)
         ys, weights = self._targets(op, batch)
         result = compute(batch.xs, ys, weights)
         running.add_batch(result, ys, weights, batch.size)
-        return result[0]
+        return result
 
     def check(self, op: str, batch: Batch) -> None:
         """Refuses targets and weights that a loss or a metric would refuse later.

@@ -10,7 +10,9 @@ import numpy as np
 from cnnfast import optimizers
 from cnnfast.callbacks import CallbackList, History
 from cnnfast.training.batches import Names, list_of_arrays, make_batch, unpack
+from cnnfast.training.class_names import checked_class_names, joined_class_names
 from cnnfast.training.compiled import Compiled
+from cnnfast.training.evaluation import Evaluation, filenames_of, run_evaluation
 from cnnfast.training.feed import Feed
 from cnnfast.training.loops import FitLoop, Validation, run_predict, run_test
 from cnnfast.training.sources import Source, make_source, split_validation, whole_number
@@ -37,6 +39,7 @@ class Trainer:
     history: History | None = None
     fit_loop: FitLoop | None = None
     _stepper: Stepper | None = None
+    _class_names: list[str] | None = None
     _engine: StepEngine
 
     @property
@@ -46,6 +49,19 @@ class Trainer:
     @property
     def output_names(self) -> list[str]:
         raise NotImplementedError
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Name of class 0, of class 1 and so on; None if they are not known.
+
+        `fit` takes them from data that have them, `save` keeps them, and data with other classes are refused. Set
+        them to give or forget them.
+        """
+        return None if self._class_names is None else list(self._class_names)
+
+    @class_names.setter
+    def class_names(self, names: Any) -> None:
+        self._class_names = checked_class_names("class_names", names)
 
     def compile(
         self,
@@ -144,6 +160,7 @@ class Trainer:
         data = (x, y, sample_weight)
         if validation_split and validation_data is None:
             data, validation_data = split_validation("fit", data, validation_split, self._names())
+        class_names = joined_class_names("fit", self._class_names, data[0])
         source = make_source(
             "fit",
             *data,
@@ -151,12 +168,15 @@ class Trainer:
             batch_size=batch_size,
             shuffle=shuffle,
             class_weight=class_weight,
+            training=True,
         )
         checks = [] if source.whole is None else [("fit", source.whole)]
         validation = None
         if validation_data is not None:
             size = batch_size if validation_batch_size is None else validation_batch_size
-            held_source = self._source("validation_data", unpack("validation_data", validation_data), size)
+            held = unpack("validation_data", validation_data)
+            class_names = joined_class_names("validation_data", class_names, held[0])
+            held_source = self._source("validation_data", held, size)
             if held_source.whole is not None:
                 checks.append(("validation_data", held_source.whole))
             validation = Validation(Feed("validation_data", held_source, validation_steps), validation_freq)
@@ -167,6 +187,7 @@ class Trainer:
             stepper.check(op, whole)
         found = self._callback_list(callbacks, verbose, add_history=True, epochs=epochs, steps=feed.steps)
         self.fit_loop = FitLoop(self, stepper, feed, validation, found, epochs, initial_epoch)
+        self.class_names = class_names
         try:
             self.fit_loop.run()
         finally:
@@ -202,6 +223,7 @@ class Trainer:
             >>> loss, accuracy = model.evaluate(x, y, verbose=0)
         """
         stepper = self._compiled_stepper("evaluate")
+        joined_class_names("evaluate", self._class_names, x)
         source = self._source("evaluate", (x, y, sample_weight), batch_size)
         feed = Feed("evaluate", source, steps)
         if source.whole is not None:
@@ -211,6 +233,42 @@ class Trainer:
         if not results:
             raise ValueError("evaluate: there was no batch to evaluate")
         return _as_returned(stepper, results, return_dict)
+
+    def evaluate_full(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Evaluation:
+        """Predictions, labels and file names together, row by row of the same samples, however they are shuffled.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, steps, callbacks: as for `evaluate`; data without targets, and a
+                model that is not compiled, do as well, and then there is no loss.
+
+        Returns:
+            An `Evaluation`: arrays in the order of the data set, loss and metrics, the confusion matrix, the mistakes.
+
+        Raises:
+            TypeError, ValueError: data that do not fit, or whose classes have other names than the model's.
+
+        Example:
+            >>> full = model.evaluate_full(x, y, verbose=0)
+            >>> bool((full.predicted_classes == full.predictions.argmax(axis=1)).all())
+            True
+        """
+        op = "evaluate_full"
+        class_names = joined_class_names(op, self._class_names, x)
+        source = self._source(op, (x, y, sample_weight), batch_size)
+        feed = Feed(op, source, steps)
+        if source.whole is not None and source.whole.ys is not None and self._stepper is not None:
+            self._stepper.check(op, source.whole)
+        found = self._callback_list(callbacks, verbose, steps=feed.steps)
+        return run_evaluation(self._engine, self._stepper, feed, found).joined(filenames_of(x), class_names)
 
     def predict(
         self,
