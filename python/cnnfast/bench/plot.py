@@ -19,14 +19,8 @@ _PALETTE = (
     "#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#999999",
 )  # fmt: skip
 COLOURS = dict(zip(PEERS, _PALETTE, strict=True))
-    zip(
-        PEERS,
-        ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#999999"),
-        strict=True,
-    )
-)
 # What a point's shape says: a whole network, or which pass of a kernel.
-_MARKERS = {"train": "o", "infer": "o", "forward": ">", "dx": "<", "dw": "s", "both": "D"}
+_MARKERS = {"train": "o", "infer": "o", "augment": "o", "forward": ">", "dx": "<", "dw": "s", "both": "D"}
 _LINE = 0.17  # inches
 _PER_COLUMN = 70  # lines
 _GREY = "#888888"
