@@ -107,7 +107,9 @@ class AugmentedDataset(PyDataset):
             threads = default_workers() if workers is None else whole_number(op, "workers", workers, least=0)
             self._ahead = threads > 0
         super().__init__(max(threads, 1), max_queue_size=whole_number(op, "max_queue_size", max_queue_size))
-        self.batch_size = None if self._data is not None else whole_number(op, "batch_size", 32 if batch_size is None else batch_size)
+        self.batch_size = (
+            None if self._data is not None else whole_number(op, "batch_size", 32 if batch_size is None else batch_size)
+        )
         self.shuffle = self._data is None and shuffle is not False
         self._pass = self._new_pass()
 

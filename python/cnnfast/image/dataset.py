@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast import checks, random
+from cnnfast.image import transforms
 from cnnfast.image.decode import ImageError
 from cnnfast.image.reader import ImageReader, default_workers
+from cnnfast.image.transform import Augmented
 from cnnfast.prefetch import prefetched
 from cnnfast.training.sources import whole_number
 from cnnfast.utils import PyDataset
@@ -68,7 +70,8 @@ class ImageDataset(PyDataset):
             `skipped`; "warn" also names them in a warning.
         cache: keep decoded images in memory, up to a number of bytes; True means 2 GiB. What does not fit is decoded
             again each epoch.
-        augment: a transform, called as ``augment(images, seed=, epoch=, samples=, labels=)`` on training batches.
+        augment: a transform for training batches, or the name of a preset (see `transforms.get`); called as
+            ``augment(images, seed=, epoch=, samples=, labels=)``.
         workers: threads that decode, by default as many as the process may use, at most 4; with 0 images are decoded
             when they are asked for.
         max_queue_size: batches that may lie ready.
@@ -113,7 +116,7 @@ class ImageDataset(PyDataset):
         directory: str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         cache: bool | int = False,
-        augment: Callable[..., Any] | None = None,
+        augment: Callable[..., Any] | str | dict[str, Any] | None = None,
         workers: int | None = None,
         max_queue_size: int = 8,
     ):
@@ -123,7 +126,7 @@ class ImageDataset(PyDataset):
         self._ahead = threads > 0
         self.batch_size = whole_number(op, "batch_size", batch_size)
         self.shuffle = bool(shuffle)
-        self.augment = augment
+        self.augment = transforms.get(augment) if isinstance(augment, (str, dict)) else augment
         self._dtype = _one_of(op, "dtype", np.dtype(dtype).name, ("uint8", "float32"))
         self._channels_first = (
             _one_of(op, "data_format", data_format, (None, "channels_last", "channels_first")) == "channels_first"
@@ -226,7 +229,10 @@ class ImageDataset(PyDataset):
     def _augmented(self, images: np.ndarray, labels: Any, epoch: int, samples: np.ndarray) -> tuple[Any, Any]:
         assert self.augment is not None
         result = self.augment(images, seed=self.seed, epoch=epoch, samples=samples, labels=labels)
-        images, labels = result if isinstance(result, tuple) else (result, labels)
+        if isinstance(result, Augmented):
+            images, labels = result.images, result.labels
+        else:
+            images, labels = result if isinstance(result, tuple) else (result, labels)
         if len(images) != len(samples):
             raise ValueError(f"{type(self).__name__}: augment was given {len(samples)} images and gave {len(images)}")
         return images, labels
