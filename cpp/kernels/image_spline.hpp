@@ -125,7 +125,7 @@ static void spline_prefilter(const WarpArgs& a, std::int64_t n, double* coeffici
     copy_padded(a, s, static_cast<const std::uint8_t*>(a.x) + n * values, coefficients);
   else
     copy_padded(a, s, static_cast<const float*>(a.x) + n * values, coefficients);
-  // The filter of a padded image begins as that of a mirrored one: the pad is far longer than its memory.
+  // A padded image is filtered as a mirrored one: the pad is about as long as the filter's memory.
   const Past past = a.fill == FillMode::nearest ? Past::half_mirror : past_of(a.fill);
   const Poles poles = poles_of(a.order);
   filter({coefficients, s.rows, pitch, pitch, 1, 0}, past, poles);
@@ -210,6 +210,15 @@ static inline void edge_pixel(const WarpArgs& a, const SplineShape& shape, const
   }
 }
 
+// Where the spline is evaluated. With `nearest` it goes on past the padded edge, as SciPy's does, until all coefficients
+// are the last one. Numbers too large for their remainder to mean anything stay within a pixel of the image.
+template <int Order>
+static inline double spline_coordinate(FillMode fill, double c, double size) {
+  if (fill == FillMode::nearest) return clamp_coordinate(c + Order, size + 2 * Order) - Order;
+  c = inner_coordinate(fill, c, size);
+  return c > -1.0 ? (c < size ? c : size - 1.0) : 0.0;
+}
+
 template <int Order, int Channels>
 static void spline_chunk(const WarpArgs& a, std::int64_t n, std::int64_t p, std::int64_t q, std::int64_t count,
                          const double* coefficients, float* y) {
@@ -226,11 +235,7 @@ static void spline_chunk(const WarpArgs& a, std::int64_t n, std::int64_t p, std:
       for (std::int64_t k = 0; k < a.C; ++k) y[k] = a.cval;
       continue;
     }
-    // Numbers too large for their remainder to mean anything must still stay within one pixel of the image.
-    const auto inner = [&](double c, double size) {
-      c = inner_coordinate(a.fill, c + pad, size);
-      return c > -1.0 ? (c < size ? c : size - 1.0) : 0.0;
-    };
+    const auto inner = [&](double c, double size) { return spline_coordinate<Order>(a.fill, c + pad, size); };
     const Support<Order> r(inner(row[i], rows), shape.rows), s(inner(col[i], cols), shape.cols);
     if (r.inner && s.inner)
       inner_pixel<Order, Channels>(coefficients + r.first * pitch + s.first * a.C, pitch, a.C, r.w, s.w, y);
