@@ -152,6 +152,16 @@ def test_where_training_mixes_images_validation_has_labels_of_the_same_form(tmp_
     assert plain.tolist() == [[1, 0], [0, 1], [1, 0]]
 
 
+def test_a_data_set_that_is_wrapped_keeps_its_names(tmp_path):
+    inner = dataset(tmp_path, class_names=["even", "odd"], shuffle=True, seed=1, directory=tmp_path)
+    data = transforms.AugmentedDataset(inner, transform="light")
+    model = Sequential([Input((4, 4, 3)), layers.Flatten()])
+    full = model.evaluate_full(data, verbose=0)
+    assert full.class_names == ["even", "odd"]
+    assert full.filenames == [f"{i}.png" for i in range(10)]
+    assert full.predictions[:, 0].tolist() == list(range(10))
+
+
 def test_augment_must_not_lose_images(tmp_path):
     data = dataset(tmp_path, augment=lambda images, **_: images[:1])
     with pytest.raises(ValueError, match="augment was given 3 images and gave 1"):
