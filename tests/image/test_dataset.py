@@ -162,6 +162,20 @@ def test_a_data_set_that_is_wrapped_keeps_its_names(tmp_path):
     assert full.predictions[:, 0].tolist() == list(range(10))
 
 
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_seed_is_drawn_before_threads_begin(tmp_path, workers):
+    seeds = []
+    for _ in range(2):
+        random.set_seed(3)
+        data = dataset(tmp_path, augment=lambda images, **_: images, workers=workers)
+        batches = iter(data)
+        next(batches)
+        seeds.append((data.seed, random.next_seed()))
+        batches.close()
+    random.set_seed(3)
+    assert seeds == [(random.next_seed(), random.next_seed())] * 2
+
+
 def test_augment_must_not_lose_images(tmp_path):
     data = dataset(tmp_path, augment=lambda images, **_: images[:1])
     with pytest.raises(ValueError, match="augment was given 3 images and gave 1"):

@@ -226,7 +226,9 @@ class ImageDataset(PyDataset):
         assert self.labels is not None
         labels = self.labels[samples]
         if self.label_mode == "categorical":
-            return np.eye(len(self.class_names or ()), dtype=np.float32)[labels]
+            rows = np.zeros((len(labels), len(self.class_names or ())), np.float32)
+            rows[np.arange(len(labels)), labels] = 1.0
+            return rows
         return labels.astype(np.float32)[:, None] if self.label_mode == "binary" else labels
 
     def _augmented(self, images: np.ndarray, labels: Any, epoch: int, samples: np.ndarray) -> tuple[Any, Any]:
@@ -260,6 +262,8 @@ class ImageDataset(PyDataset):
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch: another order if `shuffle`, other augmentations."""
+        if self.shuffle or self.augment is not None:
+            _ = self.seed  # drawn here and not in a thread, so that it comes at the same place among other draws
         self._passes += 1
         self._pass = self._new_pass()
 
