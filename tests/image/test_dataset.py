@@ -10,8 +10,8 @@ import pytest
 
 from cnnfast import Input, Sequential, layers, random
 from cnnfast.callbacks import BackupAndRestore, LambdaCallback
-from cnnfast.image import ImageDataset, ImageError
-from tests.image.files import content, plain
+from cnnfast.image import ImageDataset, ImageError, transforms
+from tests.image.files import content, plain, smooth, write
 
 
 def dataset(folder, count=10, **options):
@@ -130,6 +130,50 @@ def test_augment_is_told_seed_epoch_and_samples(tmp_path):
     assert seen == [(9, 0, [0, 1, 2], [0, 1, 0], 1), (9, 0, [3], [1], 1)]
     assert [y.tolist() for _, y in data] == [[10, 11, 10], [11]]
     assert [epoch for _, epoch, *_ in seen] == [0, 0, 1, 1]
+
+
+def test_transforms_are_taken_by_name_and_leave_validation_alone(tmp_path):
+    paths = [write(tmp_path / f"{i}.png", smooth(16, 16, seed=i)) for i in range(4)]
+    data = ImageDataset(paths, [0, 1, 0, 1], image_size=(16, 16), augment="standard", seed=1)
+    changed, labels = data[0]
+    same = data.for_inference()[0][0]
+    assert labels.tolist() == [0, 1, 0, 1] and changed.dtype == np.uint8
+    np.testing.assert_array_equal(same, [smooth(16, 16, seed=i) for i in range(4)])
+    assert all((one != other).any() for one, other in zip(changed, same, strict=True))
+    with pytest.raises(ValueError, match="unknown preset 'stong'"):
+        dataset(tmp_path, augment="stong")
+
+
+def test_where_training_mixes_images_validation_has_labels_of_the_same_form(tmp_path):
+    data = dataset(tmp_path, image_size=(16, 16), augment=transforms.MixUp(num_classes=2), seed=1)
+    mixed, plain = data[0][1], data.for_inference()[0][1]
+    assert mixed.shape == plain.shape == (3, 2) and mixed.dtype == plain.dtype == np.float32
+    np.testing.assert_allclose(mixed.sum(axis=1), 1.0, rtol=1e-6)
+    assert plain.tolist() == [[1, 0], [0, 1], [1, 0]]
+
+
+def test_a_data_set_that_is_wrapped_keeps_its_names(tmp_path):
+    inner = dataset(tmp_path, class_names=["even", "odd"], shuffle=True, seed=1, directory=tmp_path)
+    data = transforms.AugmentedDataset(inner, transform="light")
+    model = Sequential([Input((4, 4, 3)), layers.Flatten()])
+    full = model.evaluate_full(data, verbose=0)
+    assert full.class_names == ["even", "odd"]
+    assert full.filenames == [f"{i}.png" for i in range(10)]
+    assert full.predictions[:, 0].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_seed_is_drawn_before_threads_begin(tmp_path, workers):
+    seeds = []
+    for _ in range(2):
+        random.set_seed(3)
+        data = dataset(tmp_path, augment=lambda images, **_: images, workers=workers)
+        batches = iter(data)
+        next(batches)
+        seeds.append((data.seed, random.next_seed()))
+        batches.close()
+    random.set_seed(3)
+    assert seeds == [(random.next_seed(), random.next_seed())] * 2
 
 
 def test_augment_must_not_lose_images(tmp_path):
@@ -323,6 +367,7 @@ def test_augmentation_does_not_reach_the_cache(tmp_path):
         ({"on_error": "ignore"}, ValueError, "on_error must be one of"),
         ({"cache": -1}, ValueError, "cache must be at least 0"),
         ({"workers": -1}, ValueError, "workers must be at least 0"),
+        ({"augment": 3}, TypeError, "transforms.get: expected a transform"),
         ({"seed": -1}, ValueError, "seed must lie in"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must be \(10,\)"),
     ],

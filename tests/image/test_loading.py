@@ -106,6 +106,14 @@ def test_the_validation_part_is_never_augmented(tmp_path):
     assert from_directory(root, subset="training", **options)[0][0].min() == 99
 
 
+def test_files_that_are_left_out_are_told(tmp_path, capsys):
+    root = folder(tmp_path, {"a": 2, "b": 2})
+    (root / "a" / "0.png").write_bytes(b"text")
+    data = from_directory(root, on_error="skip", verbose=True)
+    assert capsys.readouterr().out.splitlines()[1:] == ["Left out 1 files that cannot be read; `skipped` names them."]
+    assert list(data.skipped) == [os.path.join(str(root), "a", "0.png")]
+
+
 def test_broken_files_leave_the_split_as_it_is(tmp_path):
     root = folder(tmp_path, {"a": 6, "b": 4})
     options = {"shuffle": True, "seed": 3, "validation_split": 0.2, "subset": "both"}

@@ -107,7 +107,9 @@ class AugmentedDataset(PyDataset):
             threads = default_workers() if workers is None else whole_number(op, "workers", workers, least=0)
             self._ahead = threads > 0
         super().__init__(max(threads, 1), max_queue_size=whole_number(op, "max_queue_size", max_queue_size))
-        self.batch_size = None if self._data is not None else whole_number(op, "batch_size", 32 if batch_size is None else batch_size)
+        self.batch_size = (
+            None if self._data is not None else whole_number(op, "batch_size", 32 if batch_size is None else batch_size)
+        )
         self.shuffle = self._data is None and shuffle is not False
         self._pass = self._new_pass()
 
@@ -211,6 +213,16 @@ class AugmentedDataset(PyDataset):
         if not (self.shuffle and self._passes):
             return _Pass(epoch, np.arange(count))
         return _Pass(epoch, order_rng(self.seed, epoch).permutation(count))
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Those of the wrapped data set, None if it has none."""
+        return getattr(self._data, "class_names", None)
+
+    @property
+    def filenames(self) -> Any:
+        """Those of the wrapped data set, None if it has none."""
+        return getattr(self._data, "filenames", None)
 
     def samples_of(self, index: int) -> np.ndarray | None:
         """The numbers of the samples in batch `index` of the current epoch, from 0."""

@@ -119,14 +119,14 @@ _RGB = np.linalg.inv(_YIQ)
 def _jitter(brightness: float, contrast: float, saturation: float, hue: float, image: np.ndarray) -> np.ndarray:
     rows = image.sum(axis=0, dtype=np.uint32 if image.dtype == np.uint8 else np.float64)
     means = rows.sum(axis=0, dtype=np.float64) / (image.shape[0] * image.shape[1])
-    if image.shape[2] == 1:
-        return pixels.mix_channels(image, np.array([[brightness * contrast]]), brightness * (1.0 - contrast) * means)
+    grey = float(means @ _WEIGHTS) if len(means) == 3 else float(means[0])
+    factor, offset = brightness * contrast, brightness * (1.0 - contrast) * grey
+    if len(means) == 1 or (saturation == 1.0 and hue == 0.0):
+        return pixels.scaled(image, factor, offset)
     cos, sin = np.cos(2 * np.pi * hue), np.sin(2 * np.pi * hue)
     # in YIQ: grey stays, the plane of colours turns and grows
     turn = np.array([[1, 0, 0], [0, saturation * cos, -saturation * sin], [0, saturation * sin, saturation * cos]])
-    matrix = brightness * contrast * (_RGB @ turn @ _YIQ)
-    offset = brightness * (1.0 - contrast) * (_WEIGHTS @ means)
-    return pixels.mix_channels(image, matrix, np.full(3, offset))
+    return pixels.mix_channels(image, factor * (_RGB @ turn @ _YIQ), offset)
 
 
 class _Sometimes(Colour):

@@ -69,7 +69,7 @@ class ImageDataset(PyDataset):
             `skipped`; "warn" also names them in a warning.
         cache: keep decoded images in memory, up to a number of bytes; True means 2 GiB. What does not fit is decoded
             again each epoch.
-        augment: for training alone: a transform (see `image.transforms`), or a function called as
+        augment: for training alone: what `image.transforms.get` takes, as "standard"; or a function called as
             ``augment(images, labels=, seed=, epoch=, samples=, threads=1)`` that gives images, or images and labels.
         workers: threads that decode, by default as many as the process may use, at most 4; with 0 images are decoded
             when they are asked for.
@@ -115,7 +115,7 @@ class ImageDataset(PyDataset):
         directory: str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         cache: bool | int = False,
-        augment: Callable[..., Any] | None = None,
+        augment: Callable[..., Any] | str | dict[str, Any] | None = None,
         workers: int | None = None,
         max_queue_size: int = 8,
     ):
@@ -125,9 +125,9 @@ class ImageDataset(PyDataset):
         self._ahead = threads > 0
         self.batch_size = whole_number(op, "batch_size", batch_size)
         self.shuffle = bool(shuffle)
-        self.augment = augment
+        self.augment = _transform(augment)
         #: gives labels the form that augmented ones have, as mixing images makes them shares of classes
-        self._plain_labels = getattr(augment, "plain_labels", None)
+        self._plain_labels = getattr(self.augment, "plain_labels", None)
         self._dtype = _one_of(op, "dtype", np.dtype(dtype).name, ("uint8", "float32"))
         self._channels_first = (
             _one_of(op, "data_format", data_format, (None, "channels_last", "channels_first")) == "channels_first"
@@ -226,7 +226,9 @@ class ImageDataset(PyDataset):
         assert self.labels is not None
         labels = self.labels[samples]
         if self.label_mode == "categorical":
-            return np.eye(len(self.class_names or ()), dtype=np.float32)[labels]
+            rows = np.zeros((len(labels), len(self.class_names or ())), np.float32)
+            rows[np.arange(len(labels)), labels] = 1.0
+            return rows
         return labels.astype(np.float32)[:, None] if self.label_mode == "binary" else labels
 
     def _augmented(self, images: np.ndarray, labels: Any, epoch: int, samples: np.ndarray) -> tuple[Any, Any]:
@@ -260,6 +262,8 @@ class ImageDataset(PyDataset):
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch: another order if `shuffle`, other augmentations."""
+        if self.shuffle or self.augment is not None:
+            _ = self.seed  # drawn here and not in a thread, so that it comes at the same place among other draws
         self._passes += 1
         self._pass = self._new_pass()
 
@@ -298,6 +302,14 @@ def _one_of(op: str, what: str, value: Any, choices: Sequence[Any]) -> Any:
     if value not in choices:
         raise ValueError(f"{op}: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def _transform(augment: Any) -> Callable[..., Any] | None:
+    if augment is None or callable(augment):
+        return augment
+    from cnnfast.image import transforms
+
+    return transforms.get(augment)
 
 
 def _cache_bytes(op: str, cache: Any) -> int:

@@ -40,8 +40,7 @@ def blend(base: np.ndarray | float, image: np.ndarray, factor: float) -> np.ndar
 
 def finish(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Float32 `values`, which may be written over, kept within 0 to 255, rounded down for uint8."""
-    np.maximum(values, np.float32(0), out=values)
-    np.minimum(values, np.float32(255), out=values)
+    np.clip(values, np.float32(0), np.float32(255), out=values)
     return values.astype(dtype, copy=False)
 
 
@@ -144,17 +143,28 @@ def look_up(image: np.ndarray, tables: np.ndarray) -> np.ndarray:
     return out
 
 
-def mix_channels(image: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """matrix (C, C) @ pixel + offset (C,), kept within 0 to 255, rounded to the nearest for uint8."""
-    half = np.float32(0.5 if image.dtype == np.uint8 else 0.0)
-    weights, shift = matrix.astype(np.float32), offset.astype(np.float32) + half
-    planes = np.ascontiguousarray(np.moveaxis(image, 2, 0), np.float32)
+def scaled(image: np.ndarray, factor: float, offset: float) -> np.ndarray:
+    """factor * image + offset, kept within 0 to 255, rounded to the nearest for uint8."""
+    out = np.multiply(image, np.float32(factor), dtype=np.float32)
+    out += np.float32(offset + _half(image))
+    return finish(out, image.dtype)
+
+
+def mix_channels(image: np.ndarray, matrix: np.ndarray, offset: float) -> np.ndarray:
+    """matrix (3, 3) @ colour + offset, kept within 0 to 255, rounded to the nearest for uint8."""
+    weights, shift = matrix.astype(np.float32), np.float32(offset + _half(image))
+    planes = [image[..., c].astype(np.float32) for c in range(3)]
     out = np.empty(image.shape, image.dtype)
-    term = np.empty_like(planes[0])
-    for k in range(len(weights)):
-        total = planes[0] * weights[k, 0]
-        for c in range(1, len(planes)):
-            total += np.multiply(planes[c], weights[k, c], out=term)
-        total += shift[k]
+    total, term = np.empty_like(planes[0]), np.empty_like(planes[0])
+    for k in range(3):  # plane by plane: a matrix product of three terms is slower, and its bits are up to BLAS
+        np.multiply(planes[0], weights[k, 0], out=total)
+        for c in (1, 2):
+            np.multiply(planes[c], weights[k, c], out=term)
+            total += term
+        total += shift
         out[..., k] = finish(total, image.dtype)
     return out
+
+
+def _half(image: np.ndarray) -> float:
+    return 0.5 if image.dtype == np.uint8 else 0.0

@@ -89,9 +89,9 @@ class ImageReader:
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Takes files out of the list; those behind them move up."""
-        gone = sorted(numbers)
-        self.paths = [path for number, path in enumerate(self.paths) if number not in set(gone)]
-        self._rows = np.delete(self._rows, gone)
+        gone = set(numbers)
+        self.paths = [path for number, path in enumerate(self.paths) if number not in gone]
+        self._rows = np.delete(self._rows, sorted(gone))
 
 
 def default_workers() -> int:
