@@ -154,8 +154,9 @@ def _plain(value: Any) -> Any:
 
 
 def _as_they_came(masks: Any, given: np.ndarray) -> np.ndarray:
-    """Masks (N, P, Q, C) with the dtype and the rank that they had at first."""
-    return np.asarray(masks if given.ndim == 4 else masks[..., 0]).astype(given.dtype, copy=False)
+    """Masks (N, P, Q, C) with the dtype and the rank that they had at first, in memory of their own."""
+    found = np.asarray(masks if given.ndim == 4 else masks[..., 0])
+    return found.astype(given.dtype, copy=np.may_share_memory(found, given))
 
 
 def _boxes_left(work: Work, labels: list[np.ndarray] | None, min_visible: float) -> tuple[list[np.ndarray], Any]:
