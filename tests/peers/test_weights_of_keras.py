@@ -1,4 +1,4 @@
-"""Weights that Keras saved, in each of its formats: the same outputs here, layer by layer in Keras' order or by name."""
+"""Weights that Keras saved, in each of its formats: the same outputs here, in Keras' order of layers or by name."""
 
 from __future__ import annotations
 
