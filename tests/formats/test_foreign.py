@@ -1,5 +1,6 @@
 """Files of weights of any kind: told apart by name and contents, damaged ones refused, fitted or not at all."""
 
+import importlib.util
 import io
 import random
 import zipfile
@@ -10,9 +11,7 @@ import pytest
 from cnnfast import Input, Model, Sequential, layers
 from cnnfast.formats.foreign import read_foreign
 from tests.formats import pickles
-
-KERNEL = np.arange(3 * 3 * 2 * 4, dtype=np.float32).reshape(3, 3, 2, 4)
-BIAS = np.array([1, 2, 3, 4], np.float32)
+from tests.formats.hdf5_files import BIAS, KERNEL, keras2, keras3
 
 
 def npz(path, packed=False, **arrays):
@@ -91,9 +90,7 @@ def examples(folder):
         "packed.npz": npz(folder / "packed.npz", packed=True, conv__kernel=KERNEL, conv__bias=BIAS).read_bytes(),
         "a.safetensors": safetensors(folder / "a.safetensors", {"conv.weight": KERNEL, "b": BIAS}).read_bytes(),
     }
-    try:
-        from tests.formats.test_keras_hdf5 import keras2, keras3
-    except pytest.skip.Exception:  # without h5py
+    if importlib.util.find_spec("h5py") is None:
         return files
     files["a.h5"] = keras2(folder / "a.h5").read_bytes()
     files["b.h5"] = keras2(folder / "b.h5", fixed=False).read_bytes()

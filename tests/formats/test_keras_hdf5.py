@@ -1,5 +1,6 @@
 """Keras' HDF5 files: what is in the file is read, whatever points out of it or pretends to be more is refused."""
 
+import os
 import sys
 import zipfile
 
@@ -9,45 +10,9 @@ import pytest
 from cnnfast import Input, Sequential, layers
 from cnnfast.formats import foreign, hdf5_access
 from cnnfast.formats.foreign import read_foreign
+from tests.formats.hdf5_files import BIAS, KERNEL, keras2, keras3
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
-
-KERNEL = np.arange(3 * 3 * 2 * 4, dtype=np.float32).reshape(3, 3, 2, 4)
-BIAS = np.array([1, 2, 3, 4], np.float32)
-
-
-def keras2(path, change=lambda f: None, names=None, fixed=True):
-    """A .h5 file as Keras 2 wrote it, after `change`."""
-    with h5py.File(path, "w") as f:
-        names = names or {"conv": ["conv/kernel:0", "conv/bias:0"], "flat": [], "top": ["top/kernel:0"]}
-        arrays = {"kernel": KERNEL, "bias": BIAS, "gamma": BIAS}
-        f.attrs["layer_names"] = np.array(list(names), "S") if fixed else list(names)
-        for layer, weights in names.items():
-            group = f.create_group(layer)
-            group.attrs["weight_names"] = np.array(weights, "S") if weights else []
-            for weight in weights:
-                group[weight] = arrays[weight.split("/")[-1].split(":")[0]]
-        change(f)
-    return path
-
-
-def keras3(path, change=lambda f: None):
-    """A .weights.h5 file as Keras 3 writes it, with what else may stand in it."""
-    with h5py.File(path, "w") as f:
-        for key, arrays in {
-            "layers/conv2d/vars": [KERNEL, BIAS],
-            "layers/conv2d_2/vars": [BIAS],
-            "layers/conv2d_10/vars": [BIAS],
-            "layers/functional/layers/dense/vars": [BIAS],
-            "layers/dropout/seed_generator/vars": [np.array([1, 2], np.uint32)],
-            "optimizer/vars": [np.array(3, np.int64)],
-        }.items():
-            group = f.create_group(key)
-            for i, array in enumerate(arrays):
-                group[str(i)] = array
-        f["layers/conv2d/vars"].attrs["name"] = "stem"
-        change(f)
-    return path
 
 
 def refused(path, match):
@@ -165,7 +130,7 @@ def secret(path):
     return path
 
 
-@pytest.mark.parametrize("link", ["external", "soft", "dangling"])
+@pytest.mark.parametrize("link", ["external", "to nowhere", "soft", "dangling"])
 @pytest.mark.parametrize("make", [keras2, keras3])
 def test_links_are_not_followed(tmp_path, link, make):
     other = secret(tmp_path / "other.h5")
@@ -176,6 +141,7 @@ def test_links_are_not_followed(tmp_path, link, make):
         del group[name]
         group[name] = {
             "external": h5py.ExternalLink(str(other), "/secret"),
+            "to nowhere": h5py.ExternalLink(str(tmp_path / "missing.h5"), "/secret"),
             "soft": h5py.SoftLink("/real"),
             "dangling": h5py.SoftLink("/nowhere"),
         }[link]
@@ -193,6 +159,18 @@ def test_groups_behind_links_are_not_entered(tmp_path, place):
 
     make = keras2 if place == "conv" else keras3
     refused(make(tmp_path / "a.h5", change), "ExternalLink")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_no_other_file_is_opened(tmp_path):
+    """A pipe without a writer would block whoever opens it."""
+    os.mkfifo(tmp_path / "pipe")
+
+    def change(f):
+        del f["conv/conv/bias:0"], f["top"]
+        f["conv/conv/bias:0"] = f["top"] = h5py.ExternalLink(str(tmp_path / "pipe"), "/secret")
+
+    refused(keras2(tmp_path / "a.h5", change), "ExternalLink")
 
 
 def test_storage_in_other_files_is_not_read(tmp_path):

@@ -155,7 +155,11 @@ class Group:
         self._file, self.handle, self.path, self.depth = file, handle, path, depth
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names()
+        return self.has_link(name)
+
+    def has_link(self, name: str) -> bool:
+        """Whether there is a link of this name; it is not followed, as `name in handle` might."""
+        return bool(self.handle.id.links.exists(name.encode()))
 
     def names(self) -> list[str]:
         """The names of what is in the group."""
@@ -235,7 +239,7 @@ class Group:
         for step in name.split("/"):
             if not isinstance(found, Group):
                 raise Refused(f"{short(f'{self.path}/{name}')} leads through a dataset")
-            if step in ("", ".") or step not in found.handle:
+            if step in ("", ".") or not found.has_link(step):
                 raise Refused(f"{short(f'{self.path}/{name}')} is not in the file")
             found = self._file.child(found, step)
         return found
