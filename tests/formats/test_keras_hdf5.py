@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from cnnfast import Input, Sequential, layers
+from cnnfast import Input, Model, Sequential, layers
 from cnnfast.formats import foreign, hdf5_access
 from cnnfast.formats.foreign import read_foreign
 from tests.formats.hdf5_files import BIAS, KERNEL, keras2, keras3
@@ -333,3 +333,53 @@ def test_a_model_takes_them(tmp_path):
     model = Sequential([Input((5, 5, 2)), layers.Conv2D(4, 3, name="c")])
     model.load_weights(keras2(tmp_path / "a.h5", names={"conv": ["conv/kernel:0", "conv/bias:0"]}))
     assert np.array_equal(model.get_weights()[0], KERNEL) and np.array_equal(model.get_weights()[1], BIAS)
+
+
+def test_what_is_written_for_keras_comes_back(tmp_path):
+    def made():
+        base = Sequential([Input((5, 5, 2)), layers.Conv2D(4, 3), layers.BatchNormalization()])
+        return Sequential([base, layers.Flatten(), layers.Dense(3), layers.Dense(2)])
+
+    model, other = made(), made()
+    model.save_weights(tmp_path / "a.weights.h5")
+    other.load_weights(tmp_path / "a.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), other.get_weights(), strict=True))
+    before = (tmp_path / "a.weights.h5").read_bytes()
+    model.save_weights(tmp_path / "a.weights.h5")
+    assert (tmp_path / "a.weights.h5").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_no_file_of_keras_can_hold_is_not_written(tmp_path):
+    class Mine(Model):
+        def __init__(self):
+            super().__init__()
+            self.top = layers.Dense(2)
+
+        def call(self, x):
+            return self.top(x)
+
+    model = Mine()
+    with pytest.raises(ValueError, match="no weights yet"):
+        model.save_weights(tmp_path / "a.weights.h5")
+    model(np.ones((1, 3), np.float32))
+    with pytest.raises(ValueError, match=r"a\.weights\.h5.*a call of its own"):
+        model.save_weights(tmp_path / "a.weights.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_layers_of_a_nested_model_are_known_by_given_names_though_automatic_ones_differ(tmp_path):
+    """In the file what was trained comes first; one layer's name is one that Keras made."""
+    inner = ["base/second/bias", "conv2d_7/bias", "base/first/bias"]
+    path = keras2(tmp_path / "a.h5", lambda f: [f["base"][n].write_direct(BIAS * i) for i, n in enumerate(inner)],
+                  names={"base": inner})  # fmt: skip
+
+    class Offset(layers.Layer):
+        def build(self, shape):
+            self.offset = self.add_weight((4,), "zeros", name="bias")
+
+        def call(self, x):
+            return x
+
+    base = Sequential([Input((4,)), Offset(name="first"), Offset(), Offset(name="second")], name="base")
+    Sequential([base]).load_weights(path)
+    assert [w[0] for w in base.get_weights()] == [2, 1, 0]

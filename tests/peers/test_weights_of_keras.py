@@ -227,3 +227,12 @@ def test_users_names_are_kept(tmp_path):
     assert numbered.structure["base/block1_conv1/0"] == "sequential/conv2d/0"
     assert "base/block1_conv1/kernel" in named.arrays
     assert numbered.kind == "keras3" and named.kind == "keras_h5"
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda f: f.__name__)
+def test_keras_reads_what_is_written_for_it(network, tmp_path):
+    theirs, ours = network(keras), network(Ours)
+    randomize(ours)
+    ours.save_weights(tmp_path / "a.weights.h5")
+    theirs.load_weights(tmp_path / "a.weights.h5")
+    assert_same_outputs(ours, theirs)

@@ -28,6 +28,15 @@ _MAX_TEXTS = 2**30  # bytes of one attribute with texts
 _MAX_NAME = 1000  # characters
 
 
+def import_h5py() -> Any:
+    """The package h5py. ImportError, with what to install, if there is none."""
+    try:
+        import h5py  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise ImportError('HDF5 files need h5py: pip install "cnnfast[hdf5]"') from None
+    return h5py
+
+
 class Hdf5File:
     """An HDF5 file, opened for reading.
 
@@ -41,11 +50,7 @@ class Hdf5File:
     """
 
     def __init__(self, file: BinaryIO, size: int):
-        try:
-            import h5py  # type: ignore[import-untyped, unused-ignore]
-        except ImportError:
-            raise ImportError('HDF5 files are read with h5py: pip install "cnnfast[hdf5]"') from None
-        self._h5py = h5py
+        self._h5py = h5py = import_h5py()
         self._source, self._size = file, size
         self._objects = 0
         self._stored = self._unpacked = 0
