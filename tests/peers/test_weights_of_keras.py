@@ -1,4 +1,4 @@
-"""Weights that Keras saved, in each of its formats: the same outputs here, layer by layer in Keras' order or by name."""
+"""Weights that Keras saved, in each of its formats: the same outputs here, in Keras' order of layers or by name."""
 
 from __future__ import annotations
 
@@ -127,6 +127,7 @@ def test_layers_stand_in_the_order_of_keras(network):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_base_that_was_partly_frozen_when_saved_fits(names, ending, tmp_path):
     """Keras lists what is trained first; the names, or else the same state here, say what is what."""
+    nested(keras, False)  # automatic names go on counting, so that they are other ones than ours
     theirs, ours = nested(keras, names), nested(Ours, names)
     randomize(theirs)
     for model in (theirs, ours) if not names else (theirs,):
@@ -226,3 +227,12 @@ def test_users_names_are_kept(tmp_path):
     assert numbered.structure["base/block1_conv1/0"] == "sequential/conv2d/0"
     assert "base/block1_conv1/kernel" in named.arrays
     assert numbered.kind == "keras3" and named.kind == "keras_h5"
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda f: f.__name__)
+def test_keras_reads_what_is_written_for_it(network, tmp_path):
+    theirs, ours = network(keras), network(Ours)
+    randomize(ours)
+    ours.save_weights(tmp_path / "a.weights.h5")
+    theirs.load_weights(tmp_path / "a.weights.h5")
+    assert_same_outputs(ours, theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from cnnfast.formats.fit import Fit, grouped, listed
 from cnnfast.formats.foreign import ForeignWeights
 from cnnfast.formats.keras_order import keras_layers, leaves, structural_leaves
-from cnnfast.layers.base import Layer
+from cnnfast.layers.base import Layer, snake_case
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -50,14 +51,29 @@ def _fit_layer(fit: Fit, layer: Layer, name: str, arrays: Arrays) -> None:
         )
         return
     part_of = {path: part for path, _ in inner for part in parts if _same(path, part)}
-    if len(set(part_of.values())) == len(inner):
-        order = [part_of[path] for path, _ in inner]
-    else:
-        # Keras lists what is trained before what is not; a layer counts as trained if any of its weights is.
-        inner.sort(key=lambda item: not item[1]._own_weights(True))
-        order = list(parts)
-    for (path, leaf), part in zip(inner, order, strict=True):
+    if len(set(part_of.values())) < len(inner):
+        part_of = _in_part_by_name(inner, list(parts), part_of)
+    for path, leaf in inner:
+        part = part_of[path]
         fit.layer(f"{layer.name}/{path}", leaf, list(parts[part].values()), f"{name}/{part}")
+
+
+def _in_part_by_name(inner: list[tuple[str, Layer]], parts: list[str], named: Mapping[str, str]) -> dict[str, str]:
+    """The part of each layer where not all names agree: by the names that users gave, the rest in order.
+
+    Automatic names (`conv2d_1`) are no evidence, as they count all layers that a program has made.
+    """
+    part_of = {path: named[path] for path, layer in inner if path in named and not _is_automatic(layer)}
+    if len(set(part_of.values())) < len(part_of):
+        part_of = {}
+    left = [part for part in parts if part not in part_of.values()]
+    # Keras lists what is trained before what is not; a layer counts as trained if any of its weights is.
+    rest = sorted((not layer._own_weights(True), i) for i, (path, layer) in enumerate(inner) if path not in part_of)
+    return part_of | {inner[i][0]: part for (_, i), part in zip(rest, left, strict=True)}
+
+
+def _is_automatic(layer: Layer) -> bool:
+    return re.fullmatch(rf"{snake_case(type(layer).__name__)}(_\d+)?", layer.name) is not None
 
 
 def _same(ours: str, theirs: str) -> bool:

@@ -18,7 +18,6 @@ import numpy as np
 from cnnfast.formats import keras_hdf5, npz, safetensors_io, torch_files
 from cnnfast.formats.contents import Contents, Refused
 from cnnfast.formats.numbers import as_float32
-from cnnfast.formats.strict_json import short
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,15 @@ def read_foreign(path: str | os.PathLike[str]) -> ForeignWeights:
         f.seek(0)
         try:
             contents = reader.read(f, size)
-            arrays = {key: as_float32(key, array) for key, array in contents.arrays.items()}
+            # taken out one by one, so that the file's own numbers need not stay until the end
+            arrays = {key: as_float32(key, contents.arrays.pop(key)) for key in list(contents.arrays)}
         except Refused as error:
             raise ValueError(f"{name}: {error}") from error
         except ImportError as error:
             raise ImportError(f"{name}: {error}") from error
         except Exception as error:  # whatever a library makes of a hostile file, to the reader it is a bad file
             message = str(error) or type(error).__name__
-            raise ValueError(f"{name}: the file is damaged: {short(message)}") from error
+            raise ValueError(f"{name}: the file is damaged: {message[:300]!r}") from error
     if not arrays:
         raise ValueError(f"{name}: the file holds no weights")
     return ForeignWeights(name, contents.kind, arrays, contents.structure)

@@ -28,6 +28,15 @@ _MAX_TEXTS = 2**30  # bytes of one attribute with texts
 _MAX_NAME = 1000  # characters
 
 
+def import_h5py() -> Any:
+    """The package h5py. ImportError, with what to install, if there is none."""
+    try:
+        import h5py  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise ImportError('HDF5 files need h5py: pip install "cnnfast[hdf5]"') from None
+    return h5py
+
+
 class Hdf5File:
     """An HDF5 file, opened for reading.
 
@@ -41,11 +50,7 @@ class Hdf5File:
     """
 
     def __init__(self, file: BinaryIO, size: int):
-        try:
-            import h5py  # type: ignore[import-untyped, unused-ignore]
-        except ImportError:
-            raise ImportError('HDF5 files are read with h5py: pip install "cnnfast[hdf5]"') from None
-        self._h5py = h5py
+        self._h5py = h5py = import_h5py()
         self._source, self._size = file, size
         self._objects = 0
         self._stored = self._unpacked = 0
@@ -155,7 +160,11 @@ class Group:
         self._file, self.handle, self.path, self.depth = file, handle, path, depth
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names()
+        return self.has_link(name)
+
+    def has_link(self, name: str) -> bool:
+        """Whether there is a link of this name; it is not followed, as `name in handle` might."""
+        return bool(self.handle.id.links.exists(name.encode()))
 
     def names(self) -> list[str]:
         """The names of what is in the group."""
@@ -235,7 +244,7 @@ class Group:
         for step in name.split("/"):
             if not isinstance(found, Group):
                 raise Refused(f"{short(f'{self.path}/{name}')} leads through a dataset")
-            if step in ("", ".") or step not in found.handle:
+            if step in ("", ".") or not found.has_link(step):
                 raise Refused(f"{short(f'{self.path}/{name}')} is not in the file")
             found = self._file.child(found, step)
         return found

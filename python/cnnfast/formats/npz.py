@@ -44,7 +44,7 @@ def _array(name: str, data: bytes) -> np.ndarray:
     shape, by_columns, dtype = header
     if dtype.kind != "f":
         raise Refused(f"{short(name)} must hold floating-point numbers, it holds {dtype}")
-    if len(shape) > MAX_RANK or any(d < 0 for d in shape):
+    if len(shape) > MAX_RANK or not all(type(d) is int and d >= 0 for d in shape):
         raise Refused(f"{short(name)} has the impossible shape {short(shape)}")
     needed, left = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
     if needed != left:

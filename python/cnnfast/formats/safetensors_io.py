@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cnnfast.formats.atomic import atomic_write
-from cnnfast.formats.contents import Contents, put
+from cnnfast.formats.contents import Contents, Refused, put
 from cnnfast.formats.numbers import from_bfloat16
 from cnnfast.formats.strict_json import dump, member, of_kind, only_keys, parse, short
 
@@ -117,7 +117,10 @@ def read_foreign(file: BinaryIO, size: int) -> Contents:
         ValueError: a broken rule of the format.
     """
     data = file.read()
-    _, header, start = _checked_header(data, "the contents", _ITEM_BYTES | _FOREIGN_ITEM_BYTES)
+    try:
+        _, header, start = _checked_header(data, "the contents", _ITEM_BYTES | _FOREIGN_ITEM_BYTES)
+    except ValueError as error:
+        raise Refused(str(error)) from None
     arrays: dict[str, np.ndarray] = {}
     for name, entry in header.items():
         if entry["dtype"] not in _DTYPES:

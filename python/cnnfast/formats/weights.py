@@ -13,26 +13,32 @@ from cnnfast.formats.fit import Fit
 from cnnfast.formats.fit_keras import fit_by_layer_names, fit_h5, fit_keras3
 from cnnfast.formats.fit_torch import fit_torch, is_torch_like
 from cnnfast.formats.foreign import open_file, path_of, read_foreign
+from cnnfast.formats.keras_writing import KERAS_SUFFIX, write_keras_weights
 from cnnfast.formats.strict_json import short
 from cnnfast.graph.values import Spec, Variable
 from cnnfast.layers.base import Layer, snake_case
 
 
 def save_weights(model: Layer, path: Any) -> None:
-    """Writes the weights of a model to a .safetensors file, atomically.
+    """Writes the weights of a model to a .safetensors file, or to a .weights.h5 file for Keras 3, atomically.
 
     Args:
         model: built; weights that it shares are written once.
-        path: ends in .safetensors.
+        path: ends in .safetensors or .weights.h5.
 
     Raises:
-        ValueError: another ending, or a model that has no weights yet.
+        ValueError: another ending, a model that has no weights yet, or (for Keras) that no file of Keras can hold.
+        ImportError: a .weights.h5 file without h5py.
         OSError: the file cannot be written; an old one is untouched.
 
     Example:
         >>> save_weights(model, "digits.safetensors")
     """
-    safetensors_io.write(path, weight_arrays(model), document_of("weights"))
+    named = named_weights(model)
+    if path_of(path).endswith(KERAS_SUFFIX):
+        write_keras_weights(model, path_of(path))
+    else:
+        safetensors_io.write(path, _as_in_files(named), document_of("weights"))
 
 
 def load_weights(model: Layer, path: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
@@ -104,7 +110,11 @@ def _load_ours(model: Layer, name: str, weights: dict[str, Variable], by_name: b
 
 def weight_arrays(model: Layer) -> dict[str, np.ndarray]:
     """The weights of a model as a file holds them."""
-    return {WEIGHTS + name: variable.value for name, variable in named_weights(model).items()}
+    return _as_in_files(named_weights(model))
+
+
+def _as_in_files(named: Mapping[str, Variable]) -> dict[str, np.ndarray]:
+    return {WEIGHTS + name: variable.value for name, variable in named.items()}
 
 
 def named_weights(model: Layer) -> dict[str, Variable]:

@@ -211,7 +211,8 @@ class Model(Trainer, Layer):
         save_model(self, filepath, include_optimizer=include_optimizer)
 
     def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Writes the weights alone to a .safetensors file, atomically; arguments as for `save`."""
+        """Writes the weights alone to a .safetensors file, or to a .weights.h5 file for Keras 3, atomically; arguments
+        as for `save`."""
         from cnnfast.formats import save_weights
 
         _check_overwrite(filepath, overwrite)
