@@ -99,7 +99,7 @@ def test_another_training_is_not_overwritten(photos, run, tmp_path):
 
 def test_unreadable_files_are_named_and_left_out_or_refused(photos, run, tmp_path):
     (photos / "red" / "broken.jpg").write_text("not a picture")
-    status, printed, errors = run("train", photos, "--out", tmp_path / "run", *QUICK)
+    status, _, errors = run("train", photos, "--out", tmp_path / "run", *QUICK)
     assert status == 0
     assert "broken.jpg" in errors
     status, _, errors = run("train", photos, "--out", tmp_path / "strict", *QUICK, "--on-error", "raise")
