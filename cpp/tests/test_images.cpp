@@ -31,7 +31,8 @@ Batch batch_of(const std::int64_t (&s)[6], bool x_is_uint8, bool y_is_uint8) {
   std::mt19937 generator(11);
   std::uniform_real_distribution<double> turn(-3, 3), shift(-4, 8);
   Batch b;
-  b.args = {s[0], s[1], s[2], s[3], s[4], s[5], 1, FillMode::nearest, 9.0f, nullptr, x_is_uint8, y_is_uint8};
+  b.args = {s[0], s[1],    s[2],       s[3],       s[4],    s[5],    1,       FillMode::nearest,
+            9.0f, nullptr, x_is_uint8, y_is_uint8, nullptr, nullptr, nullptr, nullptr};
   const auto values = static_cast<std::size_t>(s[0] * s[1] * s[2] * s[3]);
   b.x.resize(values * (x_is_uint8 ? 1 : 4));
   for (std::size_t i = 0; i < values; ++i) {
