@@ -29,18 +29,19 @@ static inline void bring_inside(FillMode fill, std::int64_t size, std::int64_t c
   for (std::int64_t i = 0; i < count; ++i) c[i] = clamp_coordinate(c[i], last);
 }
 
-// lo[i] and how much of it and of its successor; the last pixel is all of the successor of the one before it.
-static inline void split(std::int64_t size, std::int64_t count, const double* c, std::int32_t* lo, float* w_lo,
-                         float* w_hi) {
+// lo[i] and how much of it and of its successor; the last pixel is all of the successor of the one before it. Loops of
+// one kind of number each: compilers vectorize these.
+static inline void split(std::int64_t size, std::int64_t count, double* __restrict c, std::int32_t* __restrict lo,
+                         float* __restrict w_lo, float* __restrict w_hi) {
   const auto last = static_cast<std::int32_t>(max_of(size - 2, 0));
-  for (std::int64_t i = 0; i < count; ++i) {
+  const int n = static_cast<int>(count);
+  for (int i = 0; i < n; ++i) {
     const auto whole = static_cast<std::int32_t>(c[i]);
-    const std::int32_t n = whole < last ? whole : last;
-    lo[i] = n;
-    const double t = c[i] - n;
-    w_hi[i] = static_cast<float>(t);
-    w_lo[i] = static_cast<float>(1.0 - t);
+    lo[i] = whole < last ? whole : last;
   }
+  for (int i = 0; i < n; ++i) c[i] -= lo[i];
+  for (int i = 0; i < n; ++i) w_hi[i] = static_cast<float>(c[i]);
+  for (int i = 0; i < n; ++i) w_lo[i] = 1.0f - w_hi[i];
 }
 
 static inline void read_plan(const WarpArgs& a, int order, const double* m, std::int64_t p, std::int64_t q,

@@ -56,11 +56,20 @@ struct Lines {
   double* c;
   std::int64_t size, step, lanes, groups, group_step;
 
+  // f(value i, value k) of every line.
   template <class F>
-  void each(const F& f) const {
+  void each(std::int64_t i, std::int64_t k, const F& f) const {
     for (std::int64_t g = 0; g < groups; ++g) {
-      double* from = c + g * group_step;
-      for (std::int64_t lane = 0; lane < lanes; ++lane) f(from + lane);
+      double* __restrict to = c + g * group_step + i * step;
+      const double* __restrict from = c + g * group_step + k * step;
+      for (std::int64_t lane = 0; lane < lanes; ++lane) to[lane] = f(to[lane], from[lane]);
+    }
+  }
+  template <class F>
+  void each(std::int64_t i, const F& f) const {
+    for (std::int64_t g = 0; g < groups; ++g) {
+      double* to = c + g * group_step + i * step;
+      for (std::int64_t lane = 0; lane < lanes; ++lane) to[lane] = f(to[lane]);
     }
   }
 };
@@ -91,18 +100,18 @@ static inline void filter(const Lines& l, Past past, const Poles& poles) {
   if (l.size == 1) return;
   double gain = 1.0;
   for (int i = 0; i < poles.count; ++i) gain *= (1.0 - poles.z[i]) * (1.0 - 1.0 / poles.z[i]);
-  for (std::int64_t i = 0; i < l.size; ++i) l.each([&](double* c) { c[i * l.step] *= gain; });
+  for (std::int64_t i = 0; i < l.size; ++i) l.each(i, [=](double c) { return c * gain; });
   for (int pole = 0; pole < poles.count; ++pole) {
     const double z = poles.z[pole];
+    const std::int64_t end = l.size - 1;
     begin_causal(l, past, z);
-    for (std::int64_t i = 1; i < l.size; ++i) l.each([=, &l](double* c) { c[i * l.step] += z * c[(i - 1) * l.step]; });
-    const std::int64_t end = (l.size - 1) * l.step;
+    for (std::int64_t i = 1; i < l.size; ++i) l.each(i, i - 1, [=](double c, double before) { return c + z * before; });
     if (past == Past::mirror)
-      l.each([=, &l](double* c) { c[end] = (z * c[end - l.step] + c[end]) * z / (z * z - 1.0); });
+      l.each(end, end - 1, [=](double c, double before) { return (z * before + c) * z / (z * z - 1.0); });
     else
-      l.each([=](double* c) { c[end] *= z / (z - 1.0); });
-    for (std::int64_t i = l.size - 2; i >= 0; --i)
-      l.each([=, &l](double* c) { c[i * l.step] = z * (c[(i + 1) * l.step] - c[i * l.step]); });
+      l.each(end, [=](double c) { return c * z / (z - 1.0); });
+    for (std::int64_t i = end - 1; i >= 0; --i)
+      l.each(i, i + 1, [=](double c, double after) { return z * (after - c); });
   }
 }
 
@@ -142,9 +151,10 @@ static inline void spline_weights(double t, double* w) {
   const double u = Order % 2 ? t : t + 0.5;  // from the knot below
   w[0] = 1.0;
   for (int k = 1; k <= Order; ++k) {
-    w[k] = u * w[k - 1] / k;
-    for (int j = k - 1; j > 0; --j) w[j] = ((u + (k - j)) * w[j - 1] + (j + 1 - u) * w[j]) / k;
-    w[0] = (1.0 - u) * w[0] / k;
+    const double part = 1.0 / k;
+    w[k] = u * w[k - 1] * part;
+    for (int j = k - 1; j > 0; --j) w[j] = ((u + (k - j)) * w[j - 1] + (j + 1 - u) * w[j]) * part;
+    w[0] = (1.0 - u) * w[0] * part;
   }
 }
 
@@ -210,8 +220,9 @@ static inline void edge_pixel(const WarpArgs& a, const SplineShape& shape, const
   }
 }
 
-// Where the spline is evaluated. With `nearest` it goes on past the padded edge, as SciPy's does, until all coefficients
-// are the last one. Numbers too large for their remainder to mean anything stay within a pixel of the image.
+// Where the spline is evaluated. With `nearest` it goes on past the padded edge, as SciPy's does, until all
+// coefficients are the last one. Numbers too large for their remainder to mean anything stay within a pixel of the
+// image.
 template <int Order>
 static inline double spline_coordinate(FillMode fill, double c, double size) {
   if (fill == FillMode::nearest) return clamp_coordinate(c + Order, size + 2 * Order) - Order;

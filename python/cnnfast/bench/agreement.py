@@ -43,7 +43,8 @@ class Check:
         workload: what to load.
         steps: how many steps to do before the answer is taken.
         compare: what is compared, and with which tolerance: "output", "gradient" (a change of weights by gradient
-            descent), "rule" (by the optimizer) or "update" (by the optimizer, weighed by the gradient).
+            descent), "rule" (by the optimizer) or "update" (by the optimizer, weighed by the gradient); "images": the
+            outputs that both can make.
     """
 
     what: str
@@ -59,6 +60,9 @@ def checks(workload: Workload) -> Iterator[Check]:
     gradient descent makes; the optimizer's rule, as the change that several steps make in a network so small that its
     gradients are the same to the last digits; and losses and the change over two steps of the whole.
     """
+    if workload.mode == "augment":
+        yield Check("images", workload, 0, "images")
+        return
     if workload.mode != "train":
         yield Check("output", workload, 0, "output")
         return
@@ -93,6 +97,8 @@ def disagreement(todo: Sequence[Check], expected: Sequence[Answer], got: Sequenc
     """
     gradient: Arrays = {}
     for check, one, other in zip(todo, expected, got, strict=True):
+        if check.compare == "images":
+            one, other = _shared(one, other), _shared(other, one)
         if found := _form_disagreement(one, other):
             return f"{check.what}: {found}"
         start = make_data(check.workload).weights if check.steps else {}
@@ -103,6 +109,11 @@ def disagreement(todo: Sequence[Check], expected: Sequence[Answer], got: Sequenc
             if not error <= _TOLERANCE[check.compare]:  # written so that NaN fails
                 return f"{check.what}: {name} differs by {error:.1e}, allowed is {_TOLERANCE[check.compare]:g}"
     return ""
+
+
+def _shared(answer: Answer, other: Answer) -> Answer:
+    """What of an answer the other has too: only what all peers can make is in each."""
+    return Answer(answer.losses, {name: a for name, a in answer.arrays.items() if name in other.arrays})
 
 
 def _form_disagreement(expected: Answer, got: Answer) -> str:
@@ -152,9 +163,13 @@ def _update_errors(a: Arrays, b: Arrays, gradient: Arrays) -> Iterator[tuple[str
     yield "the change of all weights", _part(np.sqrt(_square_sum(difference)), np.sqrt(_square_sum(weighed)))
 
 
-_ERRORS = {"output": _output_errors, "gradient": _gradient_errors, "rule": _rule_errors, "update": _update_errors}
+_ERRORS = {
+    "output": _output_errors, "images": _output_errors, "gradient": _gradient_errors, "rule": _rule_errors,
+    "update": _update_errors,
+}  # fmt: skip
 _TOLERANCE = {
-    "output": OUTPUT_TOLERANCE, "gradient": GRADIENT_TOLERANCE, "rule": RULE_TOLERANCE, "update": UPDATE_TOLERANCE,
+    "output": OUTPUT_TOLERANCE, "images": OUTPUT_TOLERANCE, "gradient": GRADIENT_TOLERANCE, "rule": RULE_TOLERANCE,
+    "update": UPDATE_TOLERANCE,
 }  # fmt: skip
 
 

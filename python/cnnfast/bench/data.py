@@ -15,7 +15,7 @@ class Data:
     """What a workload computes on.
 
     Attributes:
-        x: (N, H, W, C) or (N, C).
+        x: (N, H, W, C) or (N, C); uint8 images for "augment".
         y: labels for "train", the gradient of the output for kernels.
         weights: "layer/weight" -> array, in the order of the layers.
     """
@@ -28,6 +28,9 @@ class Data:
 def make_data(workload: Workload) -> Data:
     """Data of a workload: standard normal inputs, weights that keep activations at their scale."""
     rng = np.random.default_rng(workload.seed)
+    if workload.mode == "augment":
+        images = rng.integers(0, 256, (workload.batch, *workload.input_shape), dtype=np.uint8)
+        return Data(images, np.zeros(workload.batch, np.float32), {})
     x = rng.standard_normal((workload.batch, *workload.input_shape), dtype=np.float32)
     output = workload.shapes()[workload.layers[-1].name]
     weights = {name: _weight(rng, name, shape) for name, shape in workload.weight_shapes().items()}

@@ -68,6 +68,7 @@ _FORWARD: dict[str, Callable[[Shape, Shape, Options], int]] = {
     "dropout": lambda x, y, o: 0,  # nothing in prediction; in training a product that any neighbour can take over
     "flatten": lambda x, y, o: 0,
     "concatenate": lambda x, y, o: 0,
+    "augmentation": lambda x, y, o: 9 * prod(y),  # four pixels weighted and summed, scale and offset
 }
 
 
@@ -77,7 +78,7 @@ def _operations(workload: Workload) -> int:
         layer.name: workload.batch * _FORWARD[layer.kind](shapes[layer.inputs[0]], shapes[layer.name], layer.options)
         for layer in workload.layers
     }
-    if workload.mode in ("infer", "forward"):
+    if workload.mode in ("infer", "forward", "augment"):
         return sum(forward.values())
     if workload.mode != "train":
         (layer,) = workload.layers
@@ -117,6 +118,8 @@ def _bytes(workload: Workload) -> int:
         targets = 1 if workload.loss == "sparse_categorical_crossentropy" else y
         numbers = workload.batch * (x + targets) + weights + sum(changed.values())
         return _FLOAT * (numbers + 2 * _SLOTS[workload.optimizer] * learned)
+    if workload.mode == "augment":
+        return workload.batch * (x + _FLOAT * y)  # uint8 to float32
     layer = workload.layers[0].name
     targets_of = gradient_targets(workload)
     found = sum(workload.batch * x if t == "x" else sizes[f"{layer}/{t}"] for t in targets_of)

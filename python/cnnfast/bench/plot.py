@@ -15,9 +15,12 @@ from cnnfast.bench.statistics import Spread
 
 # Okabe and Ito's colours, which all kinds of colour vision tell apart, with their dark orange for the pale yellow; a
 # peer has the same one in every plot.
-COLOURS = dict(zip(PEERS, ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7"), strict=True))
+_PALETTE = (
+    "#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#999999",
+)  # fmt: skip
+COLOURS = dict(zip(PEERS, _PALETTE, strict=True))
 # What a point's shape says: a whole network, or which pass of a kernel.
-_MARKERS = {"train": "o", "infer": "o", "forward": ">", "dx": "<", "dw": "s", "both": "D"}
+_MARKERS = {"train": "o", "infer": "o", "augment": "o", "forward": ">", "dx": "<", "dw": "s", "both": "D"}
 _LINE = 0.17  # inches
 _PER_COLUMN = 70  # lines
 _GREY = "#888888"

@@ -59,6 +59,7 @@ _OUTPUT: dict[str, Callable[[list[Shape], Options], Shape]] = {
     "relu6": _same,
     "softmax": _same,
     "add": _same,
+    "augmentation": _same,
 }
 
 

@@ -37,7 +37,7 @@ class Workload:
     Attributes:
         name: as `cnnfast bench --only` takes it, for example "train/mnist-64".
         mode: "train" (one optimizer step), "infer" (one prediction), or for kernels "forward", "dx" or "dw"
-            alone, "both" (forward, then all gradients).
+            alone, "both" (forward, then all gradients); "augment" (one batch of images, changed at random).
         input_shape: one sample (H, W, C) or (C,).
         batch: N.
         layers: in an order in which each comes after those it reads; the last is the output.
@@ -63,8 +63,8 @@ class Workload:
 
     @property
     def group(self) -> str:
-        """What the geometric means are taken over: "train", "infer" or "kernel"."""
-        return self.mode if self.mode in ("train", "infer") else "kernel"
+        """What the geometric means are taken over: "train", "infer", "augment" or "kernel"."""
+        return self.mode if self.mode in ("train", "infer", "augment") else "kernel"
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of one sample of every layer's output, by name."""
@@ -142,4 +142,4 @@ def gradient_targets(workload: Workload) -> list[str]:
     learned = [
         name.rsplit("/", 1)[1] for name in workload.weight_shapes() if not name.rsplit("/", 1)[1].startswith("moving")
     ]
-    return {"infer": [], "forward": [], "dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}[workload.mode]
+    return {"dx": ["x"], "dw": learned[:1], "both": ["x", *learned]}.get(workload.mode, [])

@@ -55,6 +55,16 @@ _OTHER: list[tuple[str, str, tuple[int, ...], dict[str, Any], tuple[str, ...]]] 
 ]
 
 
+# The course's: every image turned, shifted, sheared, zoomed and flipped by chance, then divided by 255.
+_COURSE: dict[str, Any] = {
+    "rotation_range": 40, "width_shift_range": 0.2, "height_shift_range": 0.2, "shear_range": 0.2, "zoom_range": 0.2,
+    "horizontal_flip": True, "fill_mode": "nearest", "rescale": 1 / 255,
+}  # fmt: skip
+
+# name, (N, H, W, C), options, goal
+_AUGMENT: list[tuple[str, tuple[int, ...], dict[str, Any], float]] = [("course-150", (32, 150, 150, 3), _COURSE, 2.0)]
+
+
 def _train_rows() -> Iterator[Workload]:
     for name, network, shape, batch, loss, optimizer, goal in _TRAIN:
         yield Workload(
@@ -68,6 +78,16 @@ def _infer_rows() -> Iterator[Workload]:
         for batch, goal in batches.items():
             text = f"prediction, batch {batch}, {'x'.join(map(str, shape))}"
             yield Workload(f"infer/{name}-{batch}", "infer", shape, batch, network(), description=text, goal=goal)
+
+
+def _augment_rows() -> Iterator[Workload]:
+    for name, shape, options, goal in _AUGMENT:
+        net = Net()
+        net.add("augmentation", **options)
+        yield Workload(
+            f"augment/{name}", "augment", shape[1:], shape[0], net.built(),
+            description=f"a batch of {shape[0]} images of {'x'.join(map(str, shape[1:]))}, transformed", goal=goal,
+        )  # fmt: skip
 
 
 def _kernel_row(name: str, mode: str, kind: str, shape: tuple[int, ...], **options: Any) -> Workload:
@@ -93,7 +113,7 @@ def _kernel_rows() -> Iterator[Workload]:
 
 
 def _core() -> list[Workload]:
-    return [*_train_rows(), *_infer_rows(), *_kernel_rows()]
+    return [*_train_rows(), *_infer_rows(), *_augment_rows(), *_kernel_rows()]
 
 
 def workloads() -> dict[str, Workload]:

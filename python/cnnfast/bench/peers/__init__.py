@@ -25,6 +25,12 @@ class Session(Protocol):
         """
 
 
+_LAYERS = frozenset({"train", "infer", "forward", "dx", "dw", "both"})
+_FORWARD_ONLY = frozenset({"infer", "forward"})
+_IMAGES = frozenset({"augment"})
+_ONNX = {"onnx": "onnx"}
+
+
 @dataclass(frozen=True)
 class Peer:
     """One framework in one configuration.
@@ -44,7 +50,7 @@ class Peer:
     title: str
     module: str
     requires: dict[str, str] = field(default_factory=dict)
-    modes: frozenset[str] = frozenset({"train", "infer", "forward", "dx", "dw", "both"})
+    modes: frozenset[str] = _LAYERS
     environment: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
 
@@ -53,13 +59,10 @@ class Peer:
         return [pip for module, pip in self.requires.items() if importlib.util.find_spec(module) is None]
 
 
-_FORWARD_ONLY = frozenset({"infer", "forward"})
-_ONNX = {"onnx": "onnx"}
-
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("cnnfast", "cnnfast", "cnnfast_peer"),
+        Peer("cnnfast", "cnnfast", "cnnfast_peer", modes=_LAYERS | _IMAGES),
         Peer(
             "torch", "PyTorch, contiguous", "torch_peer", {"torch": "torch"},
             options={"layout": "contiguous"},
@@ -70,7 +73,7 @@ PEERS: dict[str, Peer] = {
         ),
         Peer(
             "keras", "Keras on TensorFlow", "keras_peer", {"keras": "keras", "tensorflow": "tensorflow-cpu"},
-            environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            _LAYERS | _IMAGES, environment={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
         ),
         Peer(
             "keras-jax", "Keras on JAX", "keras_peer", {"keras": "keras", "jax": "jax"},
@@ -81,6 +84,14 @@ PEERS: dict[str, Peer] = {
             _FORWARD_ONLY,
         ),
         Peer("openvino", "OpenVINO", "openvino_peer", {**_ONNX, "openvino": "openvino"}, _FORWARD_ONLY),
+        Peer(
+            "albumentations", "albumentations", "albumentations_peer", {"albumentations": "albumentations"}, _IMAGES,
+            environment={"NO_ALBUMENTATIONS_UPDATE": "1"},
+        ),
+        Peer(
+            "torchvision", "torchvision v2", "torchvision_peer", {"torch": "torch", "torchvision": "torchvision"},
+            _IMAGES,
+        ),
     )
 }  # fmt: skip
 

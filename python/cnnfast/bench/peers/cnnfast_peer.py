@@ -7,11 +7,13 @@ import numpy as np
 import cnnfast
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
+from cnnfast.bench.peers.augmentation import GeneratorSession
 from cnnfast.bench.peers.keras_style import TrainSession, build_model, kernel_answer
 from cnnfast.bench.spec import Workload, gradient_targets
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
 from cnnfast.graph.values import Graph, Spec
+from cnnfast.image.generator import ImageDataGenerator
 
 
 def start(threads: int) -> dict[str, str]:
@@ -22,6 +24,8 @@ def start(threads: int) -> dict[str, str]:
 
 
 def prepare(workload: Workload, data: Data) -> Session:
+    if workload.mode == "augment":
+        return GeneratorSession(ImageDataGenerator, workload, data, {"compat": "keras3"})
     if workload.mode == "train":
         return TrainSession(cnnfast, workload, data)
     return InferSession(workload, data) if workload.mode == "infer" else KernelSession(workload, data)

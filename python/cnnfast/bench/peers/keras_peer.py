@@ -11,6 +11,7 @@ import numpy as np
 
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
+from cnnfast.bench.peers.augmentation import GeneratorSession
 from cnnfast.bench.peers.keras_style import TrainSession, build_model, kernel_answer
 from cnnfast.bench.spec import Workload, gradient_targets
 
@@ -32,6 +33,10 @@ def start(threads: int) -> dict[str, str]:
 
 
 def prepare(workload: Workload, data: Data) -> Session:
+    if workload.mode == "augment":
+        from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+        return GeneratorSession(ImageDataGenerator, workload, data)
     if workload.mode == "train":
         return TrainSession(keras, workload, data, _place)
     return FunctionSession(workload, data)
