@@ -14,12 +14,12 @@ static constexpr std::int64_t kChunk = 64;
 static inline std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 static inline std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
-// c[i] = the coordinate of output pixel (p, q + i): a row of the matrix times it. Rounded product by product as SciPy
-// does: which pixel is the nearest, or whether one is outside, may hang on the last bit.
+// c[i] = the coordinate of output pixel (p, q + i): a row of the matrix times it. Summed and rounded in SciPy's
+// order: which pixel is the nearest, or whether one is outside, may hang on the last bit.
 static inline void coordinates(const double* m, std::int64_t p, std::int64_t q, std::int64_t count, double* c) {
-  const double start = static_cast<double>(p) * m[0];
+  const double start = m[2] + static_cast<double>(p) * m[0];
   for (std::int64_t i = 0; i < count; ++i)
-    c[i] = (start + static_cast<double>(static_cast<std::int32_t>(q + i)) * m[1]) + m[2];
+    c[i] = start + static_cast<double>(static_cast<std::int32_t>(q + i)) * m[1];
 }
 
 static inline bool is_inside(double c, double last) { return c >= 0.0 && c <= last; }

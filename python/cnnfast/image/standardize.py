@@ -90,6 +90,7 @@ class Standardization:
         preprocessing function gets one image at a time; Keras takes the whole batch in both.
 
         Example:
+            >>> from cnnfast.preprocessing.image import ImageDataGenerator
             >>> generator = ImageDataGenerator(rescale=1 / 255)
             >>> float(generator.standardize(np.full((2, 2, 3), 51.0)).max())
             0.2
