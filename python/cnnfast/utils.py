@@ -252,6 +252,11 @@ class PyDataset:
         """Whether threads make batches while the model computes: if there are several workers."""
         return self.workers > 1
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether `fit` leaves the order of batches alone, because the data set itself puts its samples in order."""
+        return False
+
     def samples_of(self, index: int) -> np.ndarray | None:
         """The numbers of the samples in batch `index`, from 0, so that predictions find their samples.
 

@@ -203,6 +203,28 @@ def test_predictions_belong_to_file_paths_though_training_shuffles(tmp_path):
     np.testing.assert_allclose(model.predict(data, verbose=0), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_fit_leaves_the_order_to_the_data_set(tmp_path, shuffle):
+    def order_with(process_seed):
+        seen = []
+
+        def note(images, samples, **_):
+            seen.append(samples.tolist())
+            return images
+
+        labels = {"labels": np.ones((10, 2)), "label_mode": "raw"}
+        data = dataset(tmp_path, shuffle=shuffle, seed=1, augment=note, workers=0, **labels)
+        model = network()
+        random.set_seed(process_seed)
+        model.fit(data, epochs=2, verbose=0)
+        return seen
+
+    orders = order_with(1), order_with(2)
+    assert orders[0] == orders[1]
+    in_order = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]] * 2
+    assert (orders[0] == in_order) is not shuffle
+
+
 @pytest.mark.parametrize("seed", [7, None])
 @pytest.mark.parametrize("batches", [3, 4, 6])
 @pytest.mark.parametrize("steps", [None, 3])

@@ -198,6 +198,8 @@ class AugmentedDataset(PyDataset):
         """Goes on to the next epoch: another order if `shuffle`, other changes."""
         if self._data is not None:
             self._data.on_epoch_begin()
+        if self._changes:
+            _ = self.seed  # drawn here and not in a thread, so that it comes at the same place among other draws
         self._passes += 1
         self._pass = self._new_pass()
 
@@ -213,6 +215,11 @@ class AugmentedDataset(PyDataset):
         if not (self.shuffle and self._passes):
             return _Pass(epoch, np.arange(count))
         return _Pass(epoch, order_rng(self.seed, epoch).permutation(count))
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether `fit` leaves the order of batches alone: that of arrays, and as the wrapped data set says."""
+        return self._data is None or self._data.keeps_order
 
     @property
     def class_names(self) -> list[str] | None:

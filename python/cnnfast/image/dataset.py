@@ -197,6 +197,11 @@ class ImageDataset(PyDataset):
         """Whether threads decode batches while the model computes."""
         return self._ahead
 
+    @property
+    def keeps_order(self) -> bool:
+        """True: `shuffle` alone decides about the order, not that of `fit`."""
+        return True
+
     def __len__(self) -> int:
         return math.ceil(self.samples / self.batch_size)
 

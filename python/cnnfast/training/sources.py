@@ -87,7 +87,7 @@ class DatasetSource(Source):
     """A `PyDataset`: batches by number, made ahead by its worker threads if it has some.
 
     Args:
-        shuffle: batches in a new order each pass.
+        shuffle: batches in a new order each pass, unless the data set has an order of its own.
         training: whether the batches train a model; otherwise what the data set offers `for_inference` is read.
     """
 
@@ -102,7 +102,7 @@ class DatasetSource(Source):
     ):
         self._op, self._names, self._class_weight = op, names, class_weight
         self._dataset = dataset if training else dataset.for_inference()
-        self._shuffle = shuffle
+        self._shuffle = shuffle and not dataset.keeps_order
         self.num_batches = len(dataset)
         if self.num_batches < 1:
             raise ValueError(f"{op}: there are no batches: len({type(dataset).__name__}) is {self.num_batches}")

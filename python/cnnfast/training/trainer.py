@@ -134,7 +134,7 @@ class Trainer(OldNames):
                 arrays.
             validation_data: (x, y), (x, y, sample_weight) or batches to validate with.
             shuffle: new order of samples ("batch": of batches) each epoch, from the process-wide generator;
-                for a PyDataset new order of batches.
+                for a PyDataset new order of batches, unless it has an order of its own (`keeps_order`).
             class_weight: weights by class, 1 for classes that are missing, for a model with one output.
             sample_weight: weights of the samples in the loss and in the weighted metrics, per output if
                 several.
