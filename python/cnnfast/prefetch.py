@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -29,7 +29,9 @@ def _enter_background() -> None:
     _here.makes_ahead = True
 
 
-def prefetched(make: Callable[[Key], Made], keys: Iterable[Key], workers: int, ahead: int) -> Iterator[Made]:
+def prefetched(
+    make: Callable[[Key], Made], keys: Iterable[Key], workers: int, ahead: int
+) -> Generator[Made, None, None]:
     """`make(key)` for each key, in order, while threads make the next ones.
 
     The threads end with the iteration, also when it is abandoned. An exception in `make` is raised in the place of

@@ -214,6 +214,16 @@ class AugmentedDataset(PyDataset):
             return _Pass(epoch, np.arange(count))
         return _Pass(epoch, order_rng(self.seed, epoch).permutation(count))
 
+    @property
+    def class_names(self) -> list[str] | None:
+        """Those of the wrapped data set, None if it has none."""
+        return getattr(self._data, "class_names", None)
+
+    @property
+    def filenames(self) -> Any:
+        """Those of the wrapped data set, None if it has none."""
+        return getattr(self._data, "filenames", None)
+
     def samples_of(self, index: int) -> np.ndarray | None:
         """The numbers of the samples in batch `index` of the current epoch, from 0."""
         if self._data is not None:

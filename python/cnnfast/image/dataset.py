@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast import checks, random
-from cnnfast.image import transforms
 from cnnfast.image.decode import ImageError
 from cnnfast.image.reader import ImageReader, default_workers
-from cnnfast.image.transform import Augmented, Transform
+from cnnfast.image.streams import order_rng
 from cnnfast.prefetch import prefetched
 from cnnfast.training.sources import whole_number
 from cnnfast.utils import PyDataset
@@ -70,8 +69,8 @@ class ImageDataset(PyDataset):
             `skipped`; "warn" also names them in a warning.
         cache: keep decoded images in memory, up to a number of bytes; True means 2 GiB. What does not fit is decoded
             again each epoch.
-        augment: a transform for training batches, or the name of a preset (see `transforms.get`); called as
-            ``augment(images, seed=, epoch=, samples=, labels=)``.
+        augment: for training alone: what `image.transforms.get` takes, as "standard"; or a function called as
+            ``augment(images, labels=, seed=, epoch=, samples=, threads=1)`` that gives images, or images and labels.
         workers: threads that decode, by default as many as the process may use, at most 4; with 0 images are decoded
             when they are asked for.
         max_queue_size: batches that may lie ready.
@@ -126,7 +125,9 @@ class ImageDataset(PyDataset):
         self._ahead = threads > 0
         self.batch_size = whole_number(op, "batch_size", batch_size)
         self.shuffle = bool(shuffle)
-        self.augment = transforms.get(augment) if isinstance(augment, (str, dict)) else augment
+        self.augment = _transform(augment)
+        #: gives labels the form that augmented ones have, as mixing images makes them shares of classes
+        self._plain_labels = getattr(self.augment, "plain_labels", None)
         self._dtype = _one_of(op, "dtype", np.dtype(dtype).name, ("uint8", "float32"))
         self._channels_first = (
             _one_of(op, "data_format", data_format, (None, "channels_last", "channels_first")) == "channels_first"
@@ -206,6 +207,8 @@ class ImageDataset(PyDataset):
         labels = None if self.labels is None else self._targets(samples)
         if self.augment is not None:
             images, labels = self._augmented(images, labels, now.epoch, samples)
+        elif labels is not None and self._plain_labels is not None:
+            labels = self._plain_labels(labels)
         if self._channels_first:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         images = images.astype(self._dtype, copy=False)
@@ -228,10 +231,8 @@ class ImageDataset(PyDataset):
 
     def _augmented(self, images: np.ndarray, labels: Any, epoch: int, samples: np.ndarray) -> tuple[Any, Any]:
         assert self.augment is not None
-        # one of several threads already, which must not wait for the engine that trains
-        threads = {"threads": 1} if isinstance(self.augment, Transform) else {}
-        result = self.augment(images, seed=self.seed, epoch=epoch, samples=samples, labels=labels, **threads)
-        if isinstance(result, Augmented):
+        result = self.augment(images, labels=labels, seed=self.seed, epoch=epoch, samples=samples, threads=1)
+        if hasattr(result, "images"):
             images, labels = result.images, result.labels
         else:
             images, labels = result if isinstance(result, tuple) else (result, labels)
@@ -266,8 +267,7 @@ class ImageDataset(PyDataset):
         epoch = max(self._passes - 1, 0)
         if not (self.shuffle and self._passes):
             return _Pass(epoch, np.arange(self.samples))
-        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, epoch, 2**64 - 1]))
-        return _Pass(epoch, generator.permutation(self.samples))
+        return _Pass(epoch, order_rng(self.seed, epoch).permutation(self.samples))
 
     def samples_of(self, index: int) -> np.ndarray:
         """The numbers of the samples in batch `index` of the current epoch, from 0, as in `file_paths`."""
@@ -294,6 +294,14 @@ def _one_of(op: str, what: str, value: Any, choices: Sequence[Any]) -> Any:
     if value not in choices:
         raise ValueError(f"{op}: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def _transform(augment: Any) -> Callable[..., Any] | None:
+    if augment is None or callable(augment):
+        return augment
+    from cnnfast.image import transforms
+
+    return transforms.get(augment)
 
 
 def _cache_bytes(op: str, cache: Any) -> int:

@@ -183,7 +183,7 @@ def read_image(
 
     Where the image is much larger than wanted, JPEG files are decoded at half, a quarter or an eighth of their
     size, and other images are averaged over blocks first, so that at least twice the wanted size is left to resample.
-    That is several times as fast and hard to tell from the slow way. Not with "nearest".
+    That is up to twice as fast and hard to tell from the slow way. Not with "nearest".
 
     Args:
         path: the file, or an `io.BytesIO` with its content.

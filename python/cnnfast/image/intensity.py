@@ -7,6 +7,8 @@ import numpy as np
 from cnnfast.image.parameters import KERAS
 
 _IMAGE = (1, 2, 3)  # the axes of an image in a batch
+# whole numbers come out of the affine transform by so much too small at most: it computes in single precision
+_ROUNDING = 256 * 9 * 2.0**-24
 
 
 def shift_channels(images: np.ndarray, intensities: np.ndarray) -> None:
@@ -74,7 +76,7 @@ def _brighten_as_pillow(image: np.ndarray, factor: float, stretch: bool) -> None
         image *= 255
     # Pillow blends each of the 256 values with black in single precision and cuts the result off
     table = np.clip(np.float32(factor) * np.arange(256, dtype=np.float32), 0, 255).astype(np.uint8).astype(np.float32)
-    pixels = image.astype(np.uint8)
+    pixels = np.minimum(image + np.float32(_ROUNDING), 255).astype(np.uint8)
     image[...] = pixels
     _colours(image)[...] = table[_colours(pixels)]
     if outside and not stretch:

@@ -282,7 +282,7 @@ class _Listed:
         return self._dataset(*((parts[1], shuffle, held) if subset == "validation" else (parts[0], shuffle, options)))
 
     def _dataset(self, numbers: np.ndarray, shuffle: bool, options: dict[str, Any]) -> ImageDataset:
-        return ImageDataset(
+        data = ImageDataset(
             [self.paths[i] for i in numbers],
             None if self.labels is None else self.labels[numbers],
             shuffle=shuffle,
@@ -290,6 +290,9 @@ class _Listed:
             sample_weight=None if self.weights is None else self.weights[numbers],
             **options,
         )
+        if data.skipped:
+            _say(self.verbose, f"Left out {len(data.skipped)} files that cannot be read; `skipped` names them.")
+        return data
 
 
 def _found(count: int, class_names: Sequence[str] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from cnnfast import random
@@ -84,7 +84,13 @@ class Feed:
         self._pass = self._source.begin(skip)
         return self._pass
 
+    def close(self) -> None:
+        """Ends what goes on in the background, wherever the pass is."""
+        self._end_pass()
+
     def _end_pass(self) -> None:
+        if isinstance(self._pass, Generator):
+            self._pass.close()
         self._pass, self._pass_random, self._position = None, None, 0
 
     def _next(self) -> Batch | None:

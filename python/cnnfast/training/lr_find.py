@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +87,9 @@ def lr_find(
         class_weight=class_weight,
         training=True,
     )
-    with _trial(model, source) as trial:
-        rates = np.geomspace(start, end, steps)
-        losses = _sweep(trial, Feed("lr_find", source, steps), rates, smoothing, divergence)
+    rates = np.geomspace(start, end, steps)
+    with _trial(model, source) as trial, closing(Feed("lr_find", source, steps)) as feed:
+        losses = _sweep(trial, feed, rates, smoothing, divergence)
     if not losses:
         raise ValueError(f"lr_find: the loss is not a number from the first learning rate, {start}")
     found = np.array(losses)

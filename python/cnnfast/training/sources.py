@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -113,16 +114,18 @@ class DatasetSource(Source):
         return self._batches([int(i) for i in order[skip:]])
 
     def _batches(self, order: Sequence[int]) -> Iterator[Batch]:
-        for data, index in zip(self._fetch(order), order, strict=True):
-            batch = make_batch(self._op, data, self._names, self._class_weight)
-            yield replace(batch, samples=self._dataset.samples_of(index))
+        with closing(self._fetch(order)) as fetched:
+            for data, index in zip(fetched, order, strict=True):
+                batch = make_batch(self._op, data, self._names, self._class_weight)
+                yield replace(batch, samples=self._dataset.samples_of(index))
         self._dataset.on_epoch_end()
 
-    def _fetch(self, order: Sequence[int]) -> Iterator[Any]:
+    def _fetch(self, order: Sequence[int]) -> Generator[Any, None, None]:
         dataset = self._dataset
-        if not dataset.makes_ahead:
-            return map(dataset.__getitem__, order)
-        return prefetched(dataset.__getitem__, order, dataset.workers, dataset.max_queue_size)
+        if dataset.makes_ahead:
+            yield from prefetched(dataset.__getitem__, order, dataset.workers, dataset.max_queue_size)
+        else:
+            yield from map(dataset.__getitem__, order)
 
     def get_state(self) -> dict[str, Any]:
         return self._dataset.get_state()

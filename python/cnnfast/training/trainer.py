@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,9 @@ class Trainer:
             self.fit_loop.run()
         finally:
             self.fit_loop = None
+            feed.close()
+            if validation is not None:
+                validation.feed.close()
         assert self.history is not None
         return self.history
 
@@ -229,7 +233,8 @@ class Trainer:
         if source.whole is not None:
             stepper.check("evaluate", source.whole)
         found = self._callback_list(callbacks, verbose, steps=feed.steps)
-        results = run_test(stepper, feed, found)
+        with closing(feed):
+            results = run_test(stepper, feed, found)
         if not results:
             raise ValueError("evaluate: there was no batch to evaluate")
         return _as_returned(stepper, results, return_dict)
@@ -268,7 +273,9 @@ class Trainer:
         if source.whole is not None and source.whole.ys is not None and self._stepper is not None:
             self._stepper.check(op, source.whole)
         found = self._callback_list(callbacks, verbose, steps=feed.steps)
-        return run_evaluation(self._engine, self._stepper, feed, found).joined(filenames_of(x), class_names)
+        with closing(feed):
+            parts = run_evaluation(self._engine, self._stepper, feed, found)
+        return parts.joined(filenames_of(x), class_names)
 
     def predict(
         self,
@@ -293,7 +300,8 @@ class Trainer:
         """
         feed = Feed("predict", self._source("predict", (x, None, None), batch_size), steps)
         found = self._callback_list(callbacks, verbose, steps=feed.steps)
-        return _one_or_list(run_predict(self._engine, feed, found))
+        with closing(feed):
+            return _one_or_list(run_predict(self._engine, feed, found))
 
     def train_on_batch(
         self,
