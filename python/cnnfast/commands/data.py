@@ -38,7 +38,14 @@ class TrainingData:
 
 
 def find_training_data(
-    directory: Path, validation: Path | None, *, image_size: int, batch_size: int, seed: int, on_error: str
+    directory: Path,
+    validation: Path | None,
+    *,
+    augment: str | None,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    on_error: str,
 ) -> TrainingData:
     """The images in a folder, and those to validate with.
 
@@ -46,6 +53,7 @@ def find_training_data(
         directory: has a folder for each class; or the two folders `train` and `validation` (or `val`), which have them.
         validation: a folder like the first, whose images are not trained with; else the one beside `train`; else
             a fifth of each class is kept for it, chosen by `seed`.
+        augment: how the images are varied that are trained with, as for `image.transforms.get`.
         image_size: rows and columns that images are stretched to.
         batch_size: images of a step.
         seed: of the order and of the split.
@@ -74,7 +82,7 @@ def find_training_data(
         "on_error": on_error,
         "cache": True,
     }
-    return TrainingData(_dataset(training, shuffle=True, **options), _dataset(validating, **options))
+    return TrainingData(_dataset(training, shuffle=True, augment=augment, **options), _dataset(validating, **options))
 
 
 def held_back(files: ImageFiles, fraction: float, seed: int) -> np.ndarray:

@@ -14,8 +14,6 @@ from cnnfast.commands import networks
 from cnnfast.commands.data import TrainingData
 from cnnfast.commands.run_folder import RunFolder, Settings, StageResult
 from cnnfast.features import FeatureExtractor
-from cnnfast.image import transforms
-from cnnfast.image.dataset import ImageDataset
 from cnnfast.models import Model
 
 SCRATCH, HEAD, FINE_TUNE = "scratch", "head", "fine-tune"
@@ -62,7 +60,7 @@ def run_stage(stage: str, run: RunFolder, data: TrainingData) -> None:
 
 def _scratch(run: RunFolder, data: TrainingData) -> StageResult:
     model = networks.small_convnet(run.settings.image_size, len(data.class_names))
-    return _fit(SCRATCH, run, model, _augmented(data.training, run.settings), data.validation, model)
+    return _fit(SCRATCH, run, model, data.training, data.validation, model)
 
 
 def _head(run: RunFolder, data: TrainingData) -> StageResult:
@@ -74,7 +72,7 @@ def _head(run: RunFolder, data: TrainingData) -> StageResult:
     model = networks.joined(base, head)
     model.class_names = data.class_names
     if settings.augment and not settings.fine_tune:
-        return _fit(HEAD, run, model, _augmented(data.training, settings), data.validation, model)
+        return _fit(HEAD, run, model, data.training, data.validation, model)
     print(f"{HEAD}: computing the features of {data.training.samples + data.validation.samples} images")
     extractor = FeatureExtractor(base, pooling="avg")
     folder = run.folder_of(HEAD)
@@ -88,7 +86,7 @@ def _fine_tune(run: RunFolder, data: TrainingData) -> StageResult:
     """The last layers of the base together with the head, from the best model so far."""
     model = run.load()
     networks.unfreeze_from(networks.base_of(model), str(run.settings.fine_tune))
-    return _fit(FINE_TUNE, run, model, _augmented(data.training, run.settings), data.validation, model)
+    return _fit(FINE_TUNE, run, model, data.training, data.validation, model)
 
 
 _STAGES: dict[str, Callable[[RunFolder, TrainingData], StageResult]] = {
@@ -96,12 +94,6 @@ _STAGES: dict[str, Callable[[RunFolder, TrainingData], StageResult]] = {
     HEAD: _head,
     FINE_TUNE: _fine_tune,
 }
-
-
-def _augmented(dataset: ImageDataset, settings: Settings) -> ImageDataset:
-    if settings.augment:
-        dataset.augment = transforms.get(settings.augment)
-    return dataset
 
 
 def _fit(stage: str, run: RunFolder, fitted: Model, training: Any, validation: Any, whole: Model) -> StageResult:

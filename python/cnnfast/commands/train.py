@@ -81,6 +81,7 @@ def main(args: argparse.Namespace) -> int:
     data = find_training_data(
         Path(settings.directory),
         None if settings.validation is None else Path(settings.validation),
+        augment=settings.augment,
         image_size=settings.image_size,
         batch_size=settings.batch_size,
         seed=settings.seed,

@@ -14,7 +14,6 @@ from cnnfast import checks, random
 from cnnfast.image.decode import ImageError
 from cnnfast.image.reader import ImageReader, default_workers
 from cnnfast.image.streams import order_rng
-from cnnfast.image.transform import Augmented, Transform
 from cnnfast.prefetch import prefetched
 from cnnfast.training.sources import whole_number
 from cnnfast.utils import PyDataset
@@ -239,10 +238,8 @@ class ImageDataset(PyDataset):
 
     def _augmented(self, images: np.ndarray, labels: Any, epoch: int, samples: np.ndarray) -> tuple[Any, Any]:
         assert self.augment is not None
-        # one of several threads already, which must not wait for the engine that trains
-        threads = {"threads": 1} if isinstance(self.augment, Transform) else {}
-        result = self.augment(images, seed=self.seed, epoch=epoch, samples=samples, labels=labels, **threads)
-        if isinstance(result, Augmented):
+        result = self.augment(images, labels=labels, seed=self.seed, epoch=epoch, samples=samples, threads=1)
+        if hasattr(result, "images"):
             images, labels = result.images, result.labels
         else:
             images, labels = result if isinstance(result, tuple) else (result, labels)
