@@ -268,6 +268,20 @@ def test_one_long_text_many_times_is_refused(tmp_path, monkeypatch):
     refused(tmp_path / "a.h5", "may hold .* bytes of text")
 
 
+@pytest.mark.parametrize("size", [0, 8, 2**20, 2**64 - 1])
+def test_damaged_heaps_are_refused(tmp_path, size):
+    """HDF5 itself would walk on for ever where the size of free space is 0."""
+    data = bytearray(keras2(tmp_path / "a.h5", fixed=False).read_bytes())
+    heap = data.index(b"GCOL\x01")
+    at = heap + 16
+    while (number := int.from_bytes(data[at : at + 2], "little")) != 0:
+        assert number < 100
+        at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
+    data[at + 8 : at + 16] = size.to_bytes(8, "little")
+    (tmp_path / "b.h5").write_bytes(data)
+    refused(tmp_path / "b.h5", "the heap at byte")
+
+
 def test_groups_in_a_circle_end(tmp_path):
     def circle(f):
         f["layers/conv2d/again"] = f["layers"]

@@ -9,7 +9,6 @@ and all of them together stay within what a file of that size can hold.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cnnfast.formats.contents import Refused
+from cnnfast.formats.hdf5_heaps import largest_text
 from cnnfast.formats.numbers import MAX_RANK, from_bfloat16
 from cnnfast.formats.strict_json import short
 
@@ -84,29 +84,30 @@ class Hdf5File:
         return dtype.kind == "S" or self._h5py.check_string_dtype(dtype) is not None
 
     @cached_property
-    def largest_heap(self) -> int:
-        """Bytes of the largest global heap, where texts of any length lie: none can be longer.
+    def largest_text(self) -> int:
+        """Bytes of the longest text of any length; must be asked for before such a text is read."""
+        return largest_text(self._source, self._size)
 
-        A list may name one text any number of times and HDF5 would copy it each time; hence it must be known
-        beforehand how long a text can be. A heap is found by its signature, `GCOL`, version 1, three zeros, then its
-        size (HDF5 File Format Specification 3.0, III.E).
-        """
-        largest, rest = 0, b""
-        at = self._source.tell()
-        self._source.seek(0)
-        while block := self._source.read(2**20):
-            text = rest + block
-            for found in re.finditer(rb"GCOL\x01\0\0\0(.{8})", text, re.DOTALL):
-                largest = max(largest, min(self._size, int.from_bytes(found[1], "little")))
-            rest = text[-15:]
-        self._source.seek(at)
-        return largest
+    def text(self, handle: Any, attribute: str) -> str | None:
+        """A text kept as an attribute of a group or dataset; None if there is none, or something else."""
+        if attribute not in handle.attrs:
+            return None
+        identifier = handle.attrs.get_id(attribute)
+        if identifier.shape != () or not self.is_text(identifier.dtype):
+            return None
+        longest = identifier.dtype.itemsize if identifier.dtype.kind == "S" else self.largest_text
+        if longest > _MAX_TEXTS:
+            return None
+        value = handle.attrs[attribute]
+        value = value.decode("utf-8") if isinstance(value, bytes) else value
+        return value if isinstance(value, str) and 0 < len(value) <= _MAX_NAME else None
 
     def numbers(self, wanted: Dataset) -> np.ndarray:
         """The contents of a dataset, after all that speaks against reading it."""
         dataset, path = wanted.handle, wanted.path
         shape, dtype = dataset.shape, dataset.dtype
-        bfloat16 = dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None and _is_bfloat16(dataset)
+        # of bfloat16 HDF5 knows nothing; Keras keeps its bytes and says so in an attribute
+        bfloat16 = dtype.kind == "V" and dtype.itemsize == 2 and self.text(dataset, "dtype") == "bfloat16"
         if not bfloat16 and (dtype.kind != "f" or dtype.itemsize not in (2, 4, 8)):
             raise Refused(f"{short(path)} must hold floating-point numbers, it holds {short(str(dtype))}")
         if shape is None or len(shape) > MAX_RANK:
@@ -213,14 +214,7 @@ class Group:
 
     def text(self, attribute: str) -> str | None:
         """A text kept as an attribute; None if there is none, or something else."""
-        if attribute not in self.handle.attrs:
-            return None
-        identifier = self.handle.attrs.get_id(attribute)
-        if identifier.shape != () or identifier.dtype.kind not in "SO" or not self._file.is_text(identifier.dtype):
-            return None
-        value = self.handle.attrs[attribute]
-        value = value.decode("utf-8") if isinstance(value, bytes) else value
-        return value if isinstance(value, str) and 0 < len(value) <= _MAX_NAME else None
+        return self._file.text(self.handle, attribute)
 
     def _texts(self, attribute: str) -> list[str]:
         identifier = self.handle.attrs.get_id(attribute)
@@ -231,7 +225,7 @@ class Group:
             return []  # Keras leaves the type of an empty list to NumPy
         if not self._file.is_text(dtype):
             raise Refused(f"the attribute {attribute} of {short(self.path)} must be a list of texts, it holds {dtype}")
-        longest = dtype.itemsize if dtype.kind == "S" else self._file.largest_heap
+        longest = dtype.itemsize if dtype.kind == "S" else self._file.largest_text
         if shape[0] * longest > _MAX_TEXTS:
             raise Refused(
                 f"the attribute {attribute} of {short(self.path)} may hold {shape[0] * longest} bytes of text"
@@ -248,11 +242,3 @@ class Group:
                 raise Refused(f"{short(f'{self.path}/{name}')} is not in the file")
             found = self._file.child(found, step)
         return found
-
-
-def _is_bfloat16(dataset: Any) -> bool:
-    """Keras says so in an attribute, because HDF5 has no name for the type."""
-    if "dtype" not in dataset.attrs:
-        return False
-    identifier = dataset.attrs.get_id("dtype")
-    return identifier.shape == () and str(dataset.attrs["dtype"]) == "bfloat16"
