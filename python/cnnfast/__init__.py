@@ -14,9 +14,13 @@ from cnnfast._version import __version__
 if TYPE_CHECKING:
     from cnnfast import (
         activations,
+        applications,
         callbacks,
+        compat,
         config,
         datasets,
+        features,
+        image,
         initializers,
         layers,
         losses,
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
         ops,
         optimizers,
         plots,
+        preprocessing,
         regularizers,
         schedules,
         utils,
@@ -35,8 +40,9 @@ if TYPE_CHECKING:
     from cnnfast.schedules import lr_find
 
 _MODULES = (
-    "activations", "callbacks", "config", "datasets", "initializers", "layers", "losses", "metrics", "models",
-    "ops", "optimizers", "plots", "regularizers", "schedules", "utils",
+    "activations", "applications", "callbacks", "compat", "config", "datasets", "features", "image", "initializers",
+    "layers", "losses", "metrics", "models", "ops", "optimizers", "plots", "preprocessing", "regularizers", "schedules",
+    "utils",
 )  # fmt: skip
 _NAMES = {
     "Input": "cnnfast.layers.input",

@@ -85,6 +85,11 @@ def every_other_layer() -> Model:
     return Model(x, [layers.Softmax()(v) for v in joined] + [layers.Reshape((-1, 1))(a)])
 
 
+def photos() -> Sequential:
+    """What a pre-trained base wants of its input, before it."""
+    return Sequential([Input((6, 6, 3)), layers.Preprocess("caffe"), layers.Conv2D(2, 3)])
+
+
 def frozen() -> Model:
     """Some layers, and a whole model within the model, are not trained."""
     base = Sequential([Input(IMAGE), layers.Conv2D(2, 3), layers.BatchNormalization()], name="base")
@@ -104,6 +109,7 @@ NETWORKS = {
         nested,
         ops_between_layers,
         every_other_layer,
+        photos,
         frozen,
     )
 }

@@ -70,6 +70,7 @@ def preprocessed_base(name: str, weights: Any, variant: str | None, image_size: 
     base = applications.get(name)(
         include_top=False, weights=weights, input_shape=(image_size, image_size, 3), variant=variant
     )
+    assert base.preprocessing is not None  # all networks of `applications` know theirs
     stack = [layers.Input((image_size, image_size, 3)), layers.Preprocess(base.preprocessing), base]
     return Sequential(stack, name="base")
 
