@@ -7,33 +7,43 @@
 namespace cnnfast {
 namespace CNNFAST_ISA {
 
-// Of a chunk: interpolated values (an octet may write one too many), and scale and offset of each.
+// Of a chunk: interpolated values (an octet may write one too many), scale and offset of each, and what they make of
+// it.
 struct WarpScratch {
   std::int64_t pixels;  // of a chunk
-  float *values, *scale, *offset;
+  float *values, *scale, *offset, *scaled;
 };
 
 static inline std::int64_t chunk_values(const WarpArgs& a) { return (min_of(kChunk, a.Q) * a.C + 16) / 16 * 16; }
 
 static std::int64_t warp_scratch_bytes(const WarpArgs& a) {
-  return 3 * chunk_values(a) * static_cast<std::int64_t>(sizeof(float));
+  return 4 * chunk_values(a) * static_cast<std::int64_t>(sizeof(float));
 }
 
-static inline void store(const WarpScratch& s, std::int64_t count, bool scaled, float* y) {
-  if (!scaled)
-    for (std::int64_t i = 0; i < count; ++i) y[i] = s.values[i];
-  else
-    for (std::int64_t i = 0; i < count; ++i) y[i] = s.values[i] * s.scale[i] + s.offset[i];
+// y = values * scale + offset. The pointers are apart, which compilers must know to vectorize this.
+static inline void scale_values(const float* __restrict values, const float* __restrict scale,
+                                const float* __restrict offset, std::int64_t count, float* __restrict y) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = values[i] * scale[i] + offset[i];
 }
 // To the nearest, upwards from the middle; what is not a number becomes 0.
-static inline void store(const WarpScratch& s, std::int64_t count, bool scaled, std::uint8_t* y) {
-  if (scaled)
-    for (std::int64_t i = 0; i < count; ++i) s.values[i] = s.values[i] * s.scale[i] + s.offset[i];
+static inline void round_values(const float* __restrict values, std::int64_t count, std::uint8_t* __restrict y) {
   for (std::int64_t i = 0; i < count; ++i) {
-    float v = s.values[i] > 0.0f ? s.values[i] : 0.0f;
+    float v = values[i] > 0.0f ? values[i] : 0.0f;
     v = v < 255.0f ? v + 0.5f : 255.0f;
     y[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(v));
   }
+}
+
+static inline void store(const WarpScratch& s, std::int64_t count, bool scaled, float* y) {
+  if (scaled)
+    scale_values(s.values, s.scale, s.offset, count, y);
+  else
+    for (std::int64_t i = 0; i < count; ++i) y[i] = s.values[i];
+}
+static inline void store(const WarpScratch& s, std::int64_t count, bool scaled, std::uint8_t* y) {
+  if (!scaled) return round_values(s.values, count, y);
+  scale_values(s.values, s.scale, s.offset, count, s.scaled);
+  round_values(s.scaled, count, y);
 }
 
 template <class T>
@@ -59,7 +69,7 @@ static void warp_rows(const WarpArgs& a, std::int64_t n, std::int64_t first, std
                       const double* coefficients, void* scratch) {
   const std::int64_t each = chunk_values(a);
   auto* values = static_cast<float*>(scratch);
-  const WarpScratch s{min_of(kChunk, a.Q), values, values + each, values + 2 * each};
+  const WarpScratch s{min_of(kChunk, a.Q), values, values + each, values + 2 * each, values + 3 * each};
   if (a.scale)
     for (std::int64_t i = 0; i < s.pixels; ++i)
       for (std::int64_t c = 0; c < a.C; ++c) {
