@@ -8,6 +8,7 @@ from cnnfast import layers
 from cnnfast.models import Model, Sequential
 
 _FILTERS = (16, 32, 64, 128, 256)
+_MOMENTUM = 0.9  # of moving averages: a few thousand photos are some 60 steps an epoch, too few for the usual 0.99
 _HEAD_UNITS = 256
 _HEAD_DROPOUT = 0.5
 
@@ -31,7 +32,7 @@ def small_convnet(image_size: int, num_classes: int) -> Sequential:
     for filters in _FILTERS:
         stack += [
             layers.Conv2D(filters, 3, padding="same", use_bias=False),
-            layers.BatchNormalization(),
+            layers.BatchNormalization(momentum=_MOMENTUM),
             layers.ReLU(),
             layers.MaxPooling2D(2),
         ]

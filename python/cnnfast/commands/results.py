@@ -45,12 +45,14 @@ def write_evaluation(full: Evaluation, data: ImageDataset, folder: Path, name: s
     folder.mkdir(parents=True, exist_ok=True)
     full.save_csv(folder / f"{name}.csv")
     full.plot_confusion_matrix().savefig(folder / "confusion_matrix.png", dpi=150)
-    worst = [mistake.sample for mistake in full.mistakes()[:_MISTAKES]]
+    mistakes = full.mistakes()
+    worst = [mistake.sample for mistake in mistakes[:_MISTAKES]]
     if worst:
         images = data.images(worst)
         figure = plots.misclassified(
             images, full.true_classes[worst], full.predictions[worst], full.class_names, count=_MISTAKES
         )
+        figure.suptitle(f"{len(mistakes)} of {len(full)} wrong, the most confident first", fontsize="medium")
         figure.savefig(folder / "mistakes.png", dpi=150)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from cnnfast.commands import arguments
@@ -11,9 +12,9 @@ from cnnfast.commands.run_folder import RunFolder, Settings
 
 _EPILOG = """\
 DIR has a folder for each class, or the folders train and validation, which have them; without a validation folder a
-fifth of the images is kept for it. RUN gets model.safetensors (the best epoch, by validation accuracy), run.json,
-history-*.csv, curves-*.png, confusion_matrix.png and validation.csv. After Ctrl-C or a crash the same command, or
-"cnnfast train --out RUN" alone, goes on where it was.
+fifth of each class is kept for it. RUN gets model.safetensors (the best epoch, by validation accuracy), run.json,
+history-*.csv, curves-*.png, confusion_matrix.png, mistakes.png and validation.csv. After Ctrl-C or a crash the same
+command, or "cnnfast train --out RUN" alone, goes on with the epoch that was interrupted.
 
   cnnfast train photos --out run                                             a small network from scratch
   cnnfast train photos --augment --out run                                   the same, with augmented photos
@@ -90,11 +91,15 @@ def main(args: argparse.Namespace) -> int:
     for dataset, use in ((data.training, "train with"), (data.validation, "validate with")):
         print(f"{dataset.samples} images to {use}, classes: {', '.join(data.class_names)}")
         arguments.name_skipped(dataset)
-    for stage in stages.stages_of(settings):
-        if run.has(stage):
-            print(f"{stage}: finished before")
-        else:
-            stages.run_stage(stage, run, data)
+    try:
+        for stage in stages.stages_of(settings):
+            if run.has(stage):
+                print(f"{stage}: finished before")
+            else:
+                stages.run_stage(stage, run, data)
+    except KeyboardInterrupt:
+        print(f"cnnfast train: stopped; cnnfast train --out {run.path} goes on from here", file=sys.stderr)
+        return 130
     results.write(run, data.validation)
     return 0
 
