@@ -95,9 +95,9 @@ static inline void linear_any(const Source<T>& s, const Reads& reads, std::int64
     const T *x = s.x + reads.pixel[i] * C, *below = x + s.down;
     const float up = reads.up[i], down = reads.down[i], left = reads.left[i], right = reads.right[i];
     for (std::int64_t c = 0; c < C; ++c) {
-      const float a = up * static_cast<float>(x[c]) + down * static_cast<float>(below[c]);
-      const float b = up * static_cast<float>(x[c + s.right]) + down * static_cast<float>(below[c + s.right]);
-      y[i * C + c] = left * a + right * b;
+      const float a = mix_one(static_cast<float>(x[c]), static_cast<float>(below[c]), up, down);
+      const float b = mix_one(static_cast<float>(x[c + s.right]), static_cast<float>(below[c + s.right]), up, down);
+      y[i * C + c] = mix_one(a, b, left, right);
     }
   }
 }

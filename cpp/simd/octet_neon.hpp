@@ -19,6 +19,8 @@ static inline Octet oload(const std::uint8_t* p) {
 static inline Octet omix(Octet a, Octet b, float wa, float wb) {
   return {vfmaq_n_f32(vmulq_n_f32(a.lo, wa), b.lo, wb), vfmaq_n_f32(vmulq_n_f32(a.hi, wa), b.hi, wb)};
 }
+// The same of single floats, rounded as in an octet: pixels that are read one by one get the same bits.
+static inline float mix_one(float a, float b, float wa, float wb) { return __builtin_fmaf(b, wb, a * wa); }
 // The first pixel, of C channels, and one lane more if it has three.
 template <int C>
 static inline void ostore_pixel(float* p, Octet a) {

@@ -20,6 +20,8 @@ static inline Octet omix(Octet a, Octet b, float wa, float wb) {
   for (int i = 0; i < 8; ++i) r.v[i] = wa * a.v[i] + wb * b.v[i];
   return r;
 }
+// The same of single floats, rounded as in an octet: pixels that are read one by one get the same bits.
+static inline float mix_one(float a, float b, float wa, float wb) { return wa * a + wb * b; }
 // The first pixel, of C channels, and one lane more if it has three.
 template <int C>
 static inline void ostore_pixel(float* p, Octet a) {

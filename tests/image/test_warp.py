@@ -152,6 +152,17 @@ def test_bits_do_not_depend_on_threads(rng, isa, same_bits, order):
     assert run(threads=1).tobytes() == shared.tobytes()
 
 
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_bits_do_not_depend_on_the_place_in_the_batch(rng, isa, channels, order):
+    image = rng.uniform(0, 255, (1, 8, 9, channels)).astype(np.float32)
+    matrices = np.array([[[0.9, 0.2, -0.3], [-0.1, 0.8, 0.7]]])
+    alone = warp(image, matrices, order=order)
+    batch = warp(np.repeat(image, 3, axis=0), np.repeat(matrices, 3, axis=0), order=order)
+    for warped in batch:
+        assert np.array_equal(warped, alone[0])
+
+
 def test_threads_of_the_caller_work_beside_each_other(rng):
     x, m = some_images(rng, (50, 60, 3), np.uint8, 8), some_matrices(rng, 8, (50, 60))
     expected = warp(x, m, order=3)
