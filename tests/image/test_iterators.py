@@ -130,6 +130,43 @@ def test_a_subclass_may_change_images_its_own_way():
     assert next(Negative().flow(numbered(3), shuffle=False))[:, 0, 0, 0].tolist() == [255, 254, 253]
 
 
+class OwnPixels(ImageDataGenerator):
+    def standardize(self, x):
+        return super().standardize(x)
+
+
+class OwnTransform(ImageDataGenerator):
+    def get_random_transform(self, img_shape, seed=None):
+        return {**super().get_random_transform(img_shape, seed), "flip_vertical": True}
+
+
+@pytest.mark.parametrize("kind", [OwnPixels, OwnTransform])
+def test_batches_of_a_subclass_do_not_depend_on_who_asks_or_when(kind):
+    x = photos()
+    expected = [kind(**COURSE).flow(x, batch_size=3, seed=5)[i] for i in range(4)]
+    flow = kind(**COURSE).flow(x, batch_size=3, seed=5)
+    for i in (2, 0, 3, 1, 1):
+        np.testing.assert_array_equal(flow[i], expected[i])
+    assert len({image.tobytes() for batch in expected for image in batch}) == 10
+    if kind is OwnPixels:  # it moves images as the generator itself does
+        np.testing.assert_allclose(flow[0], AUGMENTING.flow(x, batch_size=3, seed=5)[0], atol=1e-6)
+
+
+def test_a_transform_of_ones_own_need_not_take_a_seed():
+    class Flipping(ImageDataGenerator):
+        def get_random_transform(self, img_shape):
+            return {"flip_horizontal": True}
+
+    x = photos()
+    np.testing.assert_array_equal(Flipping().flow(x, shuffle=False)[0], x[:, :, ::-1])
+
+
+def test_a_method_replaced_on_the_generator_itself_is_called():
+    generator = ImageDataGenerator()
+    generator.standardize = lambda x: 255 - x
+    assert next(generator.flow(numbered(3), shuffle=False))[:, 0, 0, 0].tolist() == [255, 254, 253]
+
+
 def test_iterators_of_ones_own_are_data_sets():
     class Squares(Iterator):
         def _get_batches_of_transformed_samples(self, index_array):
