@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -187,17 +188,34 @@ class AugmentedDataset(PyDataset):
 
     def __iter__(self) -> Iterator[Any]:
         """One epoch: the batches as `fit` sees them, made ahead in the background."""
-        self.on_epoch_begin()
+        now = self.next_pass()
         if self.makes_ahead:
-            yield from prefetched(self.__getitem__, range(len(self)), self.workers, self.max_queue_size)
+            yield from prefetched(now.__getitem__, range(len(self)), self.workers, self.max_queue_size)
         else:
-            yield from map(self.__getitem__, range(len(self)))
+            yield from map(now.__getitem__, range(len(self)))
         self.on_epoch_end()
+
+    def next_pass(self, after: AugmentedDataset | None = None) -> AugmentedDataset:
+        """Begins the next epoch and gives a copy that stays in it, whatever else is read meanwhile, as far as a wrapped
+        data set does so, too.
+        """
+        if after is not None:
+            self._passes = after._passes
+        data = None
+        if self._data is not None:
+            data = self._data.next_pass(None if after is None else after._data)
+        self._begin_pass()
+        now = copy.copy(self)
+        now._data = data
+        return now
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch: another order if `shuffle`, other changes."""
         if self._data is not None:
             self._data.on_epoch_begin()
+        self._begin_pass()
+
+    def _begin_pass(self) -> None:
         if self._changes:
             _ = self.seed  # drawn here and not in a thread, so that it comes at the same place among other draws
         self._passes += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import warnings
@@ -249,11 +250,11 @@ class ImageDataset(PyDataset):
 
     def __iter__(self) -> Iterator[Any]:
         """One epoch: the batches as `fit` sees them, made ahead in the background."""
-        self.on_epoch_begin()
+        now = self.next_pass()
         if self.makes_ahead:
-            yield from prefetched(self.__getitem__, range(len(self)), self.workers, self.max_queue_size)
+            yield from prefetched(now.__getitem__, range(len(self)), self.workers, self.max_queue_size)
         else:
-            yield from map(self.__getitem__, range(len(self)))
+            yield from map(now.__getitem__, range(len(self)))
         self.on_epoch_end()
 
     # Epochs
@@ -264,6 +265,15 @@ class ImageDataset(PyDataset):
         if self._seed is None:
             self._seed = random.next_seed()
         return self._seed
+
+    def next_pass(self, after: ImageDataset | None = None) -> ImageDataset:
+        """Begins the next epoch and gives a copy that stays in it, whatever else is read meanwhile; files and cache
+        are shared.
+        """
+        if after is not None:
+            self._passes = after._passes
+        self.on_epoch_begin()
+        return copy.copy(self)
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch: another order if `shuffle`, other augmentations."""
