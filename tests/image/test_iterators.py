@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from cnnfast import Sequential, layers, random
+from cnnfast import Sequential, layers, optimizers, random
+from cnnfast.callbacks import BackupAndRestore, LambdaCallback
 from cnnfast.image.decode import ImageError
 from cnnfast.image.generator import ImageDataGenerator
 from cnnfast.image.iterators import Iterator
@@ -422,6 +423,34 @@ def test_state_goes_on_with_the_same_epochs():
         it.on_epoch_begin()
     np.testing.assert_array_equal(flow[1], other[1])
     assert flow.epoch == other.epoch == 1
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_interrupted_training_goes_on_bit_for_bit_without_a_seed(tmp_path, batches):
+    def train(backup, interrupt=None):
+        random.set_seed(2)
+        model, seen = network((15, 17, 3)), []
+        model.add(layers.Dropout(0.5))
+        model.add(layers.Dense(1))
+        model.compile(optimizers.SGD(1e-4), "mse")
+
+        def count(batch, logs):
+            seen.append(batch)
+            if len(seen) == interrupt:
+                raise KeyboardInterrupt
+
+        hooks = [BackupAndRestore(tmp_path / backup, save_freq=1), LambdaCallback(on_train_batch_end=count)]
+        flow = AUGMENTING.flow(photos(), np.arange(10.0), batch_size=3)
+        try:
+            model.fit(flow, epochs=2, verbose=0, callbacks=hooks)
+        except KeyboardInterrupt:
+            random.set_seed(999)
+        return model.get_weights()
+
+    whole = train("a")
+    train("b", interrupt=batches)
+    for one, other in zip(whole, train("b"), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # Names

@@ -102,6 +102,7 @@ class Iterator(PyDataset):
                 self.epoch += 1
                 self.index_array = None
             self._begun = True
+            self._stream_key()  # drawn here and not in a thread, so that it comes at the same place among other draws
 
     def on_epoch_end(self) -> None:
         """Keras orders the samples anew here; otherwise `index_array` tells the order until the next epoch begins."""
