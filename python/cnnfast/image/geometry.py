@@ -154,7 +154,7 @@ class Pad(_Filling):
     def apply(self, work: Work, which: np.ndarray) -> None:
         above, below, left, right = self._padding
         size = (work.size[0] + above + below, work.size[1] + left + right)
-        work.move(which, np.repeat(affine.crops(-above, -left), len(which), 0), size=size, fill=self._fill)
+        work.move(which, np.repeat(affine.crops(-above, -left), len(which), 0), size=size, fill=self._fill, pads=True)
 
 
 @TRANSFORMS.add
@@ -172,7 +172,7 @@ class CenterCrop(Transform):
     def apply(self, work: Work, which: np.ndarray) -> None:
         spare = _spare("CenterCrop", work.size, self._size)
         corner = affine.crops(spare[0] // 2, spare[1] // 2)
-        work.move(which, np.repeat(corner, len(which), 0), size=self._size)
+        work.move(which, np.repeat(corner, len(which), 0), size=self._size, crops=True)
 
 
 @TRANSFORMS.add
@@ -206,7 +206,7 @@ class RandomCrop(_Filling):
         spare = np.array(_spare("RandomCrop", padded, size))
         corners = np.floor(work.draw(which, 2) * (spare + 1)) - (above, left)
         fill = self._fill if any(self._padding) else None
-        work.move(which, affine.crops(corners[:, 0], corners[:, 1]), size=size, fill=fill)
+        work.move(which, affine.crops(corners[:, 0], corners[:, 1]), size=size, fill=fill, crops=True, pads=True)
 
 
 @TRANSFORMS.add
@@ -261,7 +261,7 @@ class RandomResizedCrop(Transform):
         u = work.draw(which, 2 * self._TRIES + 2)
         found = np.array([self._rectangle(work.size, row) for row in u])
         size = self._size or work.size
-        work.move(which, affine.resized_crops(found, size), size=size, fill=self._fill)
+        work.move(which, affine.resized_crops(found, size), size=size, fill=self._fill, crops=True)
 
     def _rectangle(self, size: tuple[int, int], u: np.ndarray) -> tuple[int, int, int, int]:
         """top, left, height, width from uniform numbers: the first of ten tries that fits into the image."""
