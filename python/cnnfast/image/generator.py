@@ -15,6 +15,7 @@ from cnnfast.image import parameters
 from cnnfast.image.intensity import brighten, shift_channels
 from cnnfast.image.keras_affine import apply_affine, scaled
 from cnnfast.image.parameters import COMPAT, DRAWS, KERAS, OP, Transforms
+from cnnfast.image.pixels import to_dtype
 from cnnfast.image.standardize import Standardization
 from cnnfast.image.streams import sample_rng, uniforms
 
@@ -300,7 +301,7 @@ class ImageDataGenerator(Standardization):
             transform_parameters: what is missing does nothing.
 
         Returns:
-            Image of the shape of x, and of its type if that is uint8 or a float; others are rounded. With brightness
+            Image of the shape of x, and of its type ; whole numbers are rounded. With brightness
             float32, as in Keras.
 
         Raises:
@@ -323,7 +324,7 @@ class ImageDataGenerator(Standardization):
         result = np.moveaxis(self._transformed(image, transforms)[0], 2, self.channel_axis - 1)
         if transforms.brightness is not None:
             return result
-        return result.astype(x.dtype, copy=False) if x.dtype.kind == "f" else _rounded(result, x.dtype)
+        return to_dtype(result, x.dtype)
 
     def random_transform(self, x: np.ndarray, seed: int | None = None) -> np.ndarray:
         """`apply_transform` with the parameters of `get_random_transform`.
@@ -524,7 +525,8 @@ class ImageDataGenerator(Standardization):
         if self.data_format == "channels_first":
             result = np.ascontiguousarray(result.transpose(0, 3, 1, 2))
         result = self._standardize_each(result, rescaled=scale is not None)
-        return _rounded(result, np.dtype(np.uint8)) if self.dtype == "uint8" else result.astype(self.dtype, copy=False)
+        # Keras puts floats into a batch of bytes as they are
+        return to_dtype(result, np.dtype(self.dtype), cut=self.compat in KERAS)
 
     def _warn_of_channels(self, op: str, shape: Sequence[int]) -> None:
         channels = shape[self.channel_axis]
@@ -549,7 +551,3 @@ def _one_of(what: str, value: Any, choices: Sequence[str]) -> Any:
     if value not in choices:
         raise ValueError(f"{OP}: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
-
-
-def _rounded(result: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return result if result.dtype == dtype else np.rint(result).astype(dtype)
