@@ -109,6 +109,35 @@ def test_in_fixed_mode_masks_do_so_whatever_else_their_images_go_through():
     np.testing.assert_array_equal(images.samples_of(0), masks.samples_of(0))
 
 
+def test_a_loop_of_ones_own_has_the_epochs_of_fit():
+    own, flow = (AUGMENTING.flow(photos(), np.arange(10), batch_size=4, seed=1) for _ in range(2))
+    for number in range(3):
+        flow.on_epoch_begin()
+        for i in range(len(own)):
+            for found, expected in zip(own[i], flow[i], strict=True):
+                np.testing.assert_array_equal(found, expected)
+        assert own.epoch == flow.epoch == number
+        own.on_epoch_end()
+        np.testing.assert_array_equal(own.samples_of(0), flow.samples_of(0))
+        if number != 1:  # fit calls both
+            flow.on_epoch_end()
+
+
+@pytest.mark.parametrize("look", [lambda flow: next(flow), lambda flow: flow[0], lambda flow: flow.on_epoch_begin()])
+def test_training_goes_on_undisturbed_when_its_flow_is_looked_at(look):
+    weights = []
+    for hook in (lambda flow: None, look):
+        random.set_seed(3)
+        model = network((15, 17, 3))
+        model.compile(optimizers.SGD(1e-4), "mse")
+        flow = AUGMENTING.flow(photos(), np.arange(10.0), batch_size=3, seed=4)
+        calls = {name: lambda *_, hook=hook, flow=flow: hook(flow) for name in ("on_train_batch_end", "on_epoch_end")}
+        model.fit(flow, epochs=3, verbose=0, shuffle=False, callbacks=[LambdaCallback(**calls)])
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_reset_begins_an_epoch():
     flow = PLAIN.flow(numbered(5), batch_size=2, shuffle=False)
     next(flow)
