@@ -413,6 +413,21 @@ def test_predictions_belong_to_the_files_whatever_is_shuffled():
     assert model.evaluate(flow, verbose=0) == pytest.approx(model.evaluate(x, np.arange(10.0), verbose=0), rel=1e-5)
 
 
+def test_augmented_predictions_differ_and_repeat():
+    def predictions(train):
+        model = network((15, 17, 3))
+        model.set_weights([np.full(w.shape, 1e-3, np.float32) for w in model.get_weights()])
+        flow = AUGMENTING.flow(photos(), np.arange(10.0), batch_size=4, seed=1, augment=True)
+        if train:
+            flow.on_epoch_begin()
+            flow.on_epoch_end()
+        return [model.predict(flow, verbose=0) for _ in range(3)]
+
+    first, second, third = predictions(train=False)
+    assert (first != second).any() and (second != third).any()
+    np.testing.assert_array_equal([first, second, third], predictions(train=True))
+
+
 @pytest.mark.parametrize("compat", COMPAT)
 def test_the_course_trains(tmp_path, compat):
     """`fit`, `evaluate` and `predict` on folders, with a separate generator for validation."""

@@ -94,7 +94,7 @@ class AugmentedDataset(PyDataset):
         self.augment_inference = bool(augment_inference)
         self._changes = True
         self._seed = None if seed is None else random.check_seed(op, seed)
-        self._passes = 0
+        self._passes = self._inferred = 0  # epochs that have begun, and passes for inference with changes
         self._data: PyDataset | None = x if isinstance(x, PyDataset) else None
         if self._data is not None:
             given = {"y": y, "batch_size": batch_size, "shuffle": shuffle, "sample_weight": sample_weight}
@@ -257,10 +257,15 @@ class AugmentedDataset(PyDataset):
         return self._pass.order[index * self.batch_size : (index + 1) * self.batch_size].copy()
 
     def for_inference(self) -> AugmentedDataset:
-        """The same samples in their order, as they are, or changed if `augment_inference` says so."""
+        """The same samples in their order, as they are, or changed if `augment_inference` says so; then each time in
+        another way, the first time as in epoch 0, so that predictions can be averaged.
+        """
         plain = object.__new__(type(self))
         vars(plain).update(vars(self), shuffle=False, _changes=self.augment_inference)
         plain._data = None if self._data is None else self._data.for_inference()
+        if self.augment_inference:
+            plain._passes = self._inferred
+            self._inferred += 1
         plain._pass = plain._new_pass()
         return plain
 

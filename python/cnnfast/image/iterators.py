@@ -6,7 +6,7 @@ import copy
 import os
 import threading
 from collections.abc import Iterator as AnyIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from cnnfast.image.streams import order_rng, sample_rng
 from cnnfast.prefetch import in_background
 from cnnfast.training.sources import whole_number
 from cnnfast.utils import PyDataset
+
+Copied = TypeVar("Copied", bound="Iterator")
 
 #: what changes from batch to batch
 _STATE = ("epoch", "batch_index", "total_batches_seen", "_begun", "_ended")
@@ -110,7 +112,7 @@ class Iterator(PyDataset):
             self.on_epoch_begin()
             return self._copy()
 
-    def _copy(self) -> Iterator:
+    def _copy(self: Copied) -> Copied:
         other = copy.copy(self)
         other.lock = threading.RLock()
         return other
@@ -283,6 +285,7 @@ class ImageIterator(Iterator):
         self.save_to_dir = None if save_to_dir is None else os.fspath(save_to_dir)
         self.save_prefix, self.save_format = save_prefix, save_format
         self.subset = subset
+        self._inferred = 0  # how often the samples were read for inference, augmented
         if augment is None and (self._as_keras or subset != "validation"):
             self._augment, self._augment_inference = True, False
         else:
@@ -291,7 +294,8 @@ class ImageIterator(Iterator):
             raise FileNotFoundError(f"{type(self).__name__}: save_to_dir: there is no folder {self.save_to_dir}")
 
     def for_inference(self) -> Iterator:
-        """The same samples in the order of their numbers, not augmented unless that was asked for.
+        """The same samples in the order of their numbers, not augmented unless that was asked for; then each time in
+        another way, the first time as in epoch 0, so that predictions can be averaged.
 
         With compat "keras3" and "keras2" this iterator itself, as in Keras.
         """
@@ -299,6 +303,9 @@ class ImageIterator(Iterator):
             return self
         plain = self._copy()
         plain.shuffle, plain.index_array, plain._augment = False, None, self._augment_inference
+        if plain._augment:
+            plain.epoch, plain._begun = self._inferred, False
+            self._inferred += 1
         return plain
 
     def _batch(self, samples: np.ndarray, epoch: int) -> Any:
