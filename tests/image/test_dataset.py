@@ -433,6 +433,7 @@ def test_augmentation_does_not_reach_the_cache(tmp_path):
         ({"augment": 3}, TypeError, "transforms.get: expected a transform"),
         ({"seed": -1}, ValueError, "seed must lie in"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must be \(10,\)"),
+        ({"sample_weight": np.ones(10), "labels": None}, ValueError, "sample_weight needs labels"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(tmp_path, options, error, message):

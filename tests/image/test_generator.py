@@ -341,6 +341,8 @@ def test_channels_first_is_the_same_transposed():
         ({"validation_split": 1.0}, "validation_split must lie between 0 and 1"),
         ({"interpolation_order": 6}, "interpolation_order must lie in 0 to 5"),
         ({"rotation_range": float("nan")}, "rotation_range must be finite"),
+        ({"cval": 1e39}, "cval must be finite in single precision"),
+        ({"rescale": -1e39}, "rescale must be finite in single precision"),
         ({"height_shift_range": -1}, "height_shift_range as a whole number of pixels must be at least 0"),
         ({"dtype": "int32"}, "dtype must be one of"),
         ({"dtype": "uint8", "rescale": 0.1}, "dtype uint8 cannot hold"),

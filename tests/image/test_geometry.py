@@ -216,6 +216,14 @@ def test_moves_by_whole_pixels_are_exact(rng, order):
     np.testing.assert_array_equal(chain(images).images, images)
 
 
+def test_pairs_may_be_arrays(rng):
+    pairs = {"rotation": (-9, 30), "shift": (0.1, 0.3), "shear": (10, 5), "zoom": (0.5, 0.8)}
+    lists, arrays = T.RandomAffine(**pairs), T.RandomAffine(**{name: np.array(pair) for name, pair in pairs.items()})
+    images = photos(rng, 3)
+    np.testing.assert_array_equal(lists(images).images, arrays(images).images)
+    assert lists == arrays and "shear=array([10,  5])" in repr(arrays)
+
+
 def test_affine_draws_lie_in_their_ranges_and_reach_them(rng):
     spy = T.RandomAffine(rotation=(10, 30), shift=(0.1, 0.2), zoom=(0.5, 0.8))
     held = []

@@ -63,7 +63,7 @@ class ImageDataset(PyDataset):
         pad_to_aspect_ratio: instead of stretching, put the whole image on black.
         data_format: "channels_last" (None means it), or "channels_first" for batches (N, C, H, W).
         dtype: "uint8" or "float32".
-        sample_weight: weights (N,), which become the third part of batches.
+        sample_weight: weights (N,), which become the third part of batches; needs labels.
         directory: the folder that `filenames` start from.
         on_error: "raise": a file that cannot be read stops the iteration with an error that names it. "skip" and
             "warn": all files are read once at the start, and those that cannot be are left out and listed in
@@ -146,6 +146,8 @@ class ImageDataset(PyDataset):
         self.label_mode = label_mode
         self.labels, self.class_names = _checked_labels(op, labels, class_names, label_mode, len(paths))
         self.sample_weight = _checked_weights(op, sample_weight, len(paths))
+        if self.sample_weight is not None and self.labels is None:
+            raise ValueError(f"{op}: sample_weight needs labels, there are none")
         self.directory = None if directory is None else os.fspath(directory)
         self.skipped: dict[str, str] = {}
         if on_error != "raise":

@@ -87,7 +87,7 @@ class RandomAffine(_Filling):
         op = type(self).__name__
         self._rotation = around(op, "rotation", rotation, 0.0)
         self._shift = _both(op, "shift", shift)
-        self._shear = _both(op, "shear", shear if isinstance(shear, (list, tuple)) else (shear, 0.0), 89.0)
+        self._shear = _both(op, "shear", shear if isinstance(shear, (list, tuple, np.ndarray)) else (shear, 0.0), 89.0)
         self._zoom = around(op, "zoom", zoom, 1.0, low=1e-3)
         self._stretch = number(op, "stretch", stretch, 0.0, 0.99)
         self.rotation, self.shift, self.shear, self.zoom, self.stretch = rotation, shift, shear, zoom, stretch
@@ -290,7 +290,7 @@ def _between(u: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 def _both(op: str, what: str, value: Any, high: float = np.inf) -> tuple[float, float]:
     """Two numbers from 0 to `high`: a pair, or one number twice."""
-    found = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    found = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value, value]
     if len(found) != 2:
         raise ValueError(f"{op}: {what} must be a number or a pair, came {value!r}")
     return number(op, what, found[0], 0.0, high), number(op, what, found[1], 0.0, high)

@@ -133,7 +133,7 @@ class Transform(Configurable):
     def __repr__(self) -> str:
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         given = {name: getattr(self, name) for name in defaults}
-        arguments = (f"{name}={value!r}" for name, value in given.items() if value != defaults[name])
+        arguments = (f"{name}={value!r}" for name, value in given.items() if _plain(value) != _plain(defaults[name]))
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def get_config(self) -> dict[str, Any]:
