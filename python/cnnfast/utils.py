@@ -277,6 +277,17 @@ class PyDataset:
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes back to where `get_state` was called, so that interrupted training goes on bit for bit."""
 
+    def next_pass(self, after: Any = None) -> PyDataset:
+        """Begins the next epoch and gives what its batches are read from: this data set after `on_epoch_begin`.
+
+        A data set that may be iterated while another iteration of it goes on gives a copy that stays in its epoch.
+
+        Args:
+            after: what this gave for the epoch before, so that a series of epochs goes on whatever else was read.
+        """
+        self.on_epoch_begin()
+        return self
+
     def on_epoch_begin(self) -> None:
         """Called before the first batch of every epoch."""
 

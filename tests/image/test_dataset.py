@@ -256,6 +256,47 @@ def test_interrupted_training_goes_on_bit_for_bit(tmp_path, seed, batches, steps
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_iterations_do_not_disturb_each_other(tmp_path, workers, wrapped):
+    data = dataset(tmp_path, shuffle=True, seed=1, workers=workers)
+    if wrapped:
+        data = transforms.AugmentedDataset(data, transform=transforms.RandomFlip())
+    one, other = zip(*zip(data, data, strict=True), strict=True)
+    assert sorted(values(one)) == sorted(values(other)) == list(range(10))
+    assert values(one) != values(other)
+
+
+def test_training_goes_on_undisturbed_when_its_data_are_looked_at(tmp_path):
+    def train(look=False, interrupt=None, backup="a"):
+        y = np.random.default_rng(0).normal(size=(10, 2))
+        brighter = lambda images, epoch, **_: images + np.uint8(epoch)  # noqa: E731
+        data = dataset(tmp_path, labels=y, label_mode="raw", shuffle=True, seed=1, augment=brighter)
+        model, seen = network(), []
+
+        def after(batch, logs):
+            if look:
+                next(iter(data))
+            seen.append(batch)
+            if len(seen) == interrupt:
+                raise KeyboardInterrupt
+
+        hooks = [BackupAndRestore(tmp_path / backup, save_freq=1), LambdaCallback(on_train_batch_end=after)]
+        try:
+            model.fit(data, epochs=3, verbose=0, callbacks=hooks)
+        except KeyboardInterrupt:
+            random.set_seed(999)
+        return model.get_weights()
+
+    whole = train()
+    looked_at = train(look=True, backup="b")
+    train(look=True, interrupt=6, backup="c")
+    resumed = train(look=False, backup="c")
+    for one, *others in zip(whole, looked_at, resumed, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)
+
+
 # Broken files
 
 
@@ -392,6 +433,7 @@ def test_augmentation_does_not_reach_the_cache(tmp_path):
         ({"augment": 3}, TypeError, "transforms.get: expected a transform"),
         ({"seed": -1}, ValueError, "seed must lie in"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must be \(10,\)"),
+        ({"sample_weight": np.ones(10), "labels": None}, ValueError, "sample_weight needs labels"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(tmp_path, options, error, message):

@@ -126,6 +126,12 @@ def test_memory_and_bytes_of_a_path_are_read_too(tmp_path):
     ("data", "problem"),
     [
         (b"", "the file is empty"),
+        (content("PNG")[:20], "damaged PNG image"),
+        (content("JPEG")[:4], "damaged JPEG image"),
+        (content("BMP")[:10], "damaged BMP image"),
+        (content("GIF")[:8], "damaged GIF image"),
+        (content("WEBP")[:14], "damaged WebP image"),
+        (b"RIFF\x10\0\0\0WAVEfmt ", "no image in one of the formats"),
         (b"hello, world, no image", "no image in one of the formats .* begins with b'hello, world'"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "no image in one of the formats"),
         (b"P6 2 2 255\n" + bytes(12), "no image in one of the formats"),  # PPM, which is not on the list

@@ -294,6 +294,30 @@ def test_apply_transform_keeps_the_type(dtype):
     assert np.abs(result - exact.astype(np.float64)).max() <= (0.51 if result.dtype.kind in "iu" else 0.07)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.int16, np.int64])
+def test_splines_that_overshoot_stay_within_what_whole_numbers_hold(dtype):
+    limits = np.iinfo(dtype)
+    x = np.zeros((12, 12, 1), dtype)
+    x[:, 6:] = limits.max
+    result = ImageDataGenerator(interpolation_order=3).apply_transform(x, {"theta": 45})
+    exact = ImageDataGenerator(interpolation_order=3).apply_transform(x.astype(np.float64), {"theta": 45})
+    assert exact.min() < 0 and exact.max() > limits.max
+    np.testing.assert_allclose(result, exact.clip(limits.min, limits.max), rtol=1e-6, atol=0.5)
+
+
+@pytest.mark.parametrize("compat", ["keras2", "keras3"])
+def test_bytes_are_cut_off_behind_the_point_as_keras_does(compat):
+    x = np.array([0, 100, 255], np.uint8).reshape(1, 1, 3, 1)
+    flow = ImageDataGenerator(channel_shift_range=27.0, dtype="uint8", compat=compat).flow(x, seed=0)
+    found = next(flow).ravel()
+    np.random.seed(0)  # noqa: NPY002
+    np.random.permutation(1)  # noqa: NPY002
+    parameters = flow.image_data_generator.get_random_transform((1, 3, 1))
+    exact = (x.ravel() + parameters["channel_shift_intensity"]).clip(0, 255)
+    assert exact[1] % 1 > 0.5
+    assert found.tolist() == exact.astype(np.uint8).tolist()
+
+
 def test_channels_first_is_the_same_transposed():
     x = np.stack([smooth(seed=s) for s in range(4)])
     arguments = {"rotation_range": 30, "brightness_range": (0.5, 1.5), "rescale": 1 / 255, "featurewise_center": True}
@@ -317,6 +341,8 @@ def test_channels_first_is_the_same_transposed():
         ({"validation_split": 1.0}, "validation_split must lie between 0 and 1"),
         ({"interpolation_order": 6}, "interpolation_order must lie in 0 to 5"),
         ({"rotation_range": float("nan")}, "rotation_range must be finite"),
+        ({"cval": 1e39}, "cval must be finite in single precision"),
+        ({"rescale": -1e39}, "rescale must be finite in single precision"),
         ({"height_shift_range": -1}, "height_shift_range as a whole number of pixels must be at least 0"),
         ({"dtype": "int32"}, "dtype must be one of"),
         ({"dtype": "uint8", "rescale": 0.1}, "dtype uint8 cannot hold"),

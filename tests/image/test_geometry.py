@@ -80,6 +80,26 @@ def test_resized_crop_that_finds_no_place_takes_the_middle():
     assert transform._rectangle((30, 10), np.full(22, 0.5)) == (10, 0, 10, 10)
 
 
+WIDE = np.arange(1, 9, dtype=np.uint8).reshape(1, 1, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("behind", "expected"),
+    [
+        (T.Pad((0, 2), cval=9), [9, 9, 3, 4, 5, 6, 9, 9]),
+        (T.Pad((0, 2), fill_mode="reflect"), [4, 3, 3, 4, 5, 6, 6, 5]),
+        (T.RandomCrop((1, 8), padding=(0, 2), cval=9), [9, 9, 3, 4, 5, 6, 9, 9]),
+        (T.Compose([T.RandomFlip(p=1), T.Pad((0, 1))]), [0, 6, 5, 4, 3, 0]),
+        (T.RandomAffine(zoom=(0.5, 0.5), order=0, fill_mode="constant", cval=9), [9, 4, 6, 9]),
+        (T.RandomAffine(zoom=(0.5, 0.5), order=0, fill_mode="nearest"), [2, 4, 6, 8]),
+    ],
+    ids=repr,
+)
+def test_what_was_cut_off_comes_back_only_where_the_fill_would_guess_it(behind, expected):
+    found = rows(T.Compose([T.CenterCrop((1, 4)), behind])(WIDE).images)[0][0]
+    assert found == expected
+
+
 MOVES = [
     T.RandomFlip("horizontal_and_vertical"),
     T.RandomCrop((70, 90)),
@@ -194,6 +214,14 @@ def test_moves_by_whole_pixels_are_exact(rng, order):
     images = photos(rng, 3)
     chain = T.Compose([T.RandomFlip(p=1), T.RandomRotation((180, 180), order=order), T.RandomFlip("vertical", p=1)])
     np.testing.assert_array_equal(chain(images).images, images)
+
+
+def test_pairs_may_be_arrays(rng):
+    pairs = {"rotation": (-9, 30), "shift": (0.1, 0.3), "shear": (10, 5), "zoom": (0.5, 0.8)}
+    lists, arrays = T.RandomAffine(**pairs), T.RandomAffine(**{name: np.array(pair) for name, pair in pairs.items()})
+    images = photos(rng, 3)
+    np.testing.assert_array_equal(lists(images).images, arrays(images).images)
+    assert lists == arrays and "shear=array([10,  5])" in repr(arrays)
 
 
 def test_affine_draws_lie_in_their_ranges_and_reach_them(rng):

@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from cnnfast import Sequential, layers, random
+from cnnfast import Sequential, layers, optimizers, random
+from cnnfast.callbacks import BackupAndRestore, LambdaCallback
 from cnnfast.image.decode import ImageError
 from cnnfast.image.generator import ImageDataGenerator
 from cnnfast.image.iterators import Iterator
@@ -108,6 +109,35 @@ def test_in_fixed_mode_masks_do_so_whatever_else_their_images_go_through():
     np.testing.assert_array_equal(images.samples_of(0), masks.samples_of(0))
 
 
+def test_a_loop_of_ones_own_has_the_epochs_of_fit():
+    own, flow = (AUGMENTING.flow(photos(), np.arange(10), batch_size=4, seed=1) for _ in range(2))
+    for number in range(3):
+        flow.on_epoch_begin()
+        for i in range(len(own)):
+            for found, expected in zip(own[i], flow[i], strict=True):
+                np.testing.assert_array_equal(found, expected)
+        assert own.epoch == flow.epoch == number
+        own.on_epoch_end()
+        np.testing.assert_array_equal(own.samples_of(0), flow.samples_of(0))
+        if number != 1:  # fit calls both
+            flow.on_epoch_end()
+
+
+@pytest.mark.parametrize("look", [lambda flow: next(flow), lambda flow: flow[0], lambda flow: flow.on_epoch_begin()])
+def test_training_goes_on_undisturbed_when_its_flow_is_looked_at(look):
+    weights = []
+    for hook in (lambda flow: None, look):
+        random.set_seed(3)
+        model = network((15, 17, 3))
+        model.compile(optimizers.SGD(1e-4), "mse")
+        flow = AUGMENTING.flow(photos(), np.arange(10.0), batch_size=3, seed=4)
+        calls = {name: lambda *_, hook=hook, flow=flow: hook(flow) for name in ("on_train_batch_end", "on_epoch_end")}
+        model.fit(flow, epochs=3, verbose=0, shuffle=False, callbacks=[LambdaCallback(**calls)])
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_reset_begins_an_epoch():
     flow = PLAIN.flow(numbered(5), batch_size=2, shuffle=False)
     next(flow)
@@ -128,6 +158,43 @@ def test_a_subclass_may_change_images_its_own_way():
             return 255 - super().standardize(x)
 
     assert next(Negative().flow(numbered(3), shuffle=False))[:, 0, 0, 0].tolist() == [255, 254, 253]
+
+
+class OwnPixels(ImageDataGenerator):
+    def standardize(self, x):
+        return super().standardize(x)
+
+
+class OwnTransform(ImageDataGenerator):
+    def get_random_transform(self, img_shape, seed=None):
+        return {**super().get_random_transform(img_shape, seed), "flip_vertical": True}
+
+
+@pytest.mark.parametrize("kind", [OwnPixels, OwnTransform])
+def test_batches_of_a_subclass_do_not_depend_on_who_asks_or_when(kind):
+    x = photos()
+    expected = [kind(**COURSE).flow(x, batch_size=3, seed=5)[i] for i in range(4)]
+    flow = kind(**COURSE).flow(x, batch_size=3, seed=5)
+    for i in (2, 0, 3, 1, 1):
+        np.testing.assert_array_equal(flow[i], expected[i])
+    assert len({image.tobytes() for batch in expected for image in batch}) == 10
+    if kind is OwnPixels:  # it moves images as the generator itself does
+        np.testing.assert_allclose(flow[0], AUGMENTING.flow(x, batch_size=3, seed=5)[0], atol=1e-6)
+
+
+def test_a_transform_of_ones_own_need_not_take_a_seed():
+    class Flipping(ImageDataGenerator):
+        def get_random_transform(self, img_shape):
+            return {"flip_horizontal": True}
+
+    x = photos()
+    np.testing.assert_array_equal(Flipping().flow(x, shuffle=False)[0], x[:, :, ::-1])
+
+
+def test_a_method_replaced_on_the_generator_itself_is_called():
+    generator = ImageDataGenerator()
+    generator.standardize = lambda x: 255 - x
+    assert next(generator.flow(numbered(3), shuffle=False))[:, 0, 0, 0].tolist() == [255, 254, 253]
 
 
 def test_iterators_of_ones_own_are_data_sets():
@@ -346,6 +413,21 @@ def test_predictions_belong_to_the_files_whatever_is_shuffled():
     assert model.evaluate(flow, verbose=0) == pytest.approx(model.evaluate(x, np.arange(10.0), verbose=0), rel=1e-5)
 
 
+def test_augmented_predictions_differ_and_repeat():
+    def predictions(train):
+        model = network((15, 17, 3))
+        model.set_weights([np.full(w.shape, 1e-3, np.float32) for w in model.get_weights()])
+        flow = AUGMENTING.flow(photos(), np.arange(10.0), batch_size=4, seed=1, augment=True)
+        if train:
+            flow.on_epoch_begin()
+            flow.on_epoch_end()
+        return [model.predict(flow, verbose=0) for _ in range(3)]
+
+    first, second, third = predictions(train=False)
+    assert (first != second).any() and (second != third).any()
+    np.testing.assert_array_equal([first, second, third], predictions(train=True))
+
+
 @pytest.mark.parametrize("compat", COMPAT)
 def test_the_course_trains(tmp_path, compat):
     """`fit`, `evaluate` and `predict` on folders, with a separate generator for validation."""
@@ -385,6 +467,34 @@ def test_state_goes_on_with_the_same_epochs():
         it.on_epoch_begin()
     np.testing.assert_array_equal(flow[1], other[1])
     assert flow.epoch == other.epoch == 1
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_interrupted_training_goes_on_bit_for_bit_without_a_seed(tmp_path, batches):
+    def train(backup, interrupt=None):
+        random.set_seed(2)
+        model, seen = network((15, 17, 3)), []
+        model.add(layers.Dropout(0.5))
+        model.add(layers.Dense(1))
+        model.compile(optimizers.SGD(1e-4), "mse")
+
+        def count(batch, logs):
+            seen.append(batch)
+            if len(seen) == interrupt:
+                raise KeyboardInterrupt
+
+        hooks = [BackupAndRestore(tmp_path / backup, save_freq=1), LambdaCallback(on_train_batch_end=count)]
+        flow = AUGMENTING.flow(photos(), np.arange(10.0), batch_size=3)
+        try:
+            model.fit(flow, epochs=2, verbose=0, callbacks=hooks)
+        except KeyboardInterrupt:
+            random.set_seed(999)
+        return model.get_weights()
+
+    whole = train("a")
+    train("b", interrupt=batches)
+    for one, other in zip(whole, train("b"), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # Names

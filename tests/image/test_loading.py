@@ -67,6 +67,14 @@ def test_images_without_classes_and_labels_from_a_list(tmp_path):
     assert data.labels.tolist() == [2, 0, 1] and data.class_names == ["0", "1", "2"]
 
 
+def test_a_list_of_labels_is_in_the_order_of_the_folders(tmp_path):
+    """Files of a folder come before those of the folders in it, as Keras goes through them."""
+    for name in ("a/0.png", "b/c/0.png", "b/z.png", "z.png"):
+        plain(tmp_path / name, 1)
+    data = from_directory(tmp_path, labels=[3, 0, 1, 2])
+    assert names(data) == ["z.png", "a/0.png", "b/z.png", "b/c/0.png"] and data.labels.tolist() == [3, 0, 1, 2]
+
+
 def test_found_and_used_files_are_told(tmp_path, capsys):
     root = folder(tmp_path, {"a": 6, "b": 4})
     options = {"verbose": True, "validation_split": 0.3, "seed": 1}

@@ -179,6 +179,13 @@ def test_all_parts_come_back_as_they_came(rng):
         assert out.dtype == dtype and out.shape == (2, 24, 32, 1) and out[0, 0, 0, 0] == 31
 
 
+def test_masks_take_what_lies_beyond_the_edge_as_far_as_they_can_hold_it():
+    images, masks = np.zeros((1, 1, 2, 1), np.uint8), np.full((1, 1, 2), 65535, np.uint16)
+    for mask_cval, expected in (-1.0, 0), (70000.0, 65535), (300.0, 300):
+        out = T.Pad((0, 1), mask_cval=mask_cval)(images, masks=masks).masks
+        assert out.dtype == np.uint16 and out.tolist() == [[[expected, 65535, 65535, expected]]]
+
+
 IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import numpy as np
 import pytest
 
 from cnnfast import Input, Model, Sequential, layers, random
 from cnnfast.image import image_dataset_from_directory
+from cnnfast.training.evaluation import Evaluation
 from cnnfast.utils import PyDataset
 from tests.image.files import folder
 
@@ -154,6 +156,25 @@ def test_the_table_has_a_line_for_each_file(tmp_path):
     assert [row[0] for row in rows] == full.filenames
     assert [row[1] for row in rows] == ["even", "odd"] * 5
     np.testing.assert_allclose([[float(v) for v in row[3:]] for row in rows], full.predictions, rtol=1e-6)
+
+
+def test_tables_have_file_names_of_any_bytes(tmp_path):
+    names = [os.fsdecode(f"{i}-".encode() + b"\xff\xe9.png") for i in range(2)]
+    predictions = np.eye(2, dtype=np.float32)
+    full = Evaluation(predictions, np.arange(2), names, None, np.arange(2), {}, ["a", "b"])
+    full.save_csv(tmp_path / "full.csv")
+    with open(tmp_path / "full.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        assert [row["filename"] for row in csv.DictReader(file)] == names
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "full.csv"
+    path.write_text("old")
+    names = ["a.png", "\ud800.png"]  # half of a pair, which no file name has
+    full = Evaluation(np.eye(2), np.arange(2), names, None, np.arange(2), {}, None)
+    with pytest.raises(UnicodeEncodeError):
+        full.save_csv(path)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_no_batch_is_an_error():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ class AugmentedDataset(PyDataset):
         self.augment_inference = bool(augment_inference)
         self._changes = True
         self._seed = None if seed is None else random.check_seed(op, seed)
-        self._passes = 0
+        self._passes = self._inferred = 0  # epochs that have begun, and passes for inference with changes
         self._data: PyDataset | None = x if isinstance(x, PyDataset) else None
         if self._data is not None:
             given = {"y": y, "batch_size": batch_size, "shuffle": shuffle, "sample_weight": sample_weight}
@@ -187,17 +188,34 @@ class AugmentedDataset(PyDataset):
 
     def __iter__(self) -> Iterator[Any]:
         """One epoch: the batches as `fit` sees them, made ahead in the background."""
-        self.on_epoch_begin()
+        now = self.next_pass()
         if self.makes_ahead:
-            yield from prefetched(self.__getitem__, range(len(self)), self.workers, self.max_queue_size)
+            yield from prefetched(now.__getitem__, range(len(self)), self.workers, self.max_queue_size)
         else:
-            yield from map(self.__getitem__, range(len(self)))
+            yield from map(now.__getitem__, range(len(self)))
         self.on_epoch_end()
+
+    def next_pass(self, after: AugmentedDataset | None = None) -> AugmentedDataset:
+        """Begins the next epoch and gives a copy that stays in it, whatever else is read meanwhile, as far as a wrapped
+        data set does so, too.
+        """
+        if after is not None:
+            self._passes = after._passes
+        data = None
+        if self._data is not None:
+            data = self._data.next_pass(None if after is None else after._data)
+        self._begin_pass()
+        now = copy.copy(self)
+        now._data = data
+        return now
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch: another order if `shuffle`, other changes."""
         if self._data is not None:
             self._data.on_epoch_begin()
+        self._begin_pass()
+
+    def _begin_pass(self) -> None:
         if self._changes:
             _ = self.seed  # drawn here and not in a thread, so that it comes at the same place among other draws
         self._passes += 1
@@ -239,10 +257,15 @@ class AugmentedDataset(PyDataset):
         return self._pass.order[index * self.batch_size : (index + 1) * self.batch_size].copy()
 
     def for_inference(self) -> AugmentedDataset:
-        """The same samples in their order, as they are, or changed if `augment_inference` says so."""
+        """The same samples in their order, as they are, or changed if `augment_inference` says so; then each time in
+        another way, the first time as in epoch 0, so that predictions can be averaged.
+        """
         plain = object.__new__(type(self))
         vars(plain).update(vars(self), shuffle=False, _changes=self.augment_inference)
         plain._data = None if self._data is None else self._data.for_inference()
+        if self.augment_inference:
+            plain._passes = self._inferred
+            self._inferred += 1
         plain._pass = plain._new_pass()
         return plain
 

@@ -52,7 +52,7 @@ class Compose(_Group):
     """One transform after the other; neighbours that only move pixels are done in one warp.
 
     Moves compose as if the image went on beyond its edges as `fill_mode` says: what a crop cuts off is still
-    there for a rotation behind it.
+    there for a rotation behind it, if that has "reflect" or "nearest"; not for "constant" and "wrap", nor for padding.
 
     Args:
         transforms: a list of transforms, in order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import warnings
@@ -62,7 +63,7 @@ class ImageDataset(PyDataset):
         pad_to_aspect_ratio: instead of stretching, put the whole image on black.
         data_format: "channels_last" (None means it), or "channels_first" for batches (N, C, H, W).
         dtype: "uint8" or "float32".
-        sample_weight: weights (N,), which become the third part of batches.
+        sample_weight: weights (N,), which become the third part of batches; needs labels.
         directory: the folder that `filenames` start from.
         on_error: "raise": a file that cannot be read stops the iteration with an error that names it. "skip" and
             "warn": all files are read once at the start, and those that cannot be are left out and listed in
@@ -145,6 +146,8 @@ class ImageDataset(PyDataset):
         self.label_mode = label_mode
         self.labels, self.class_names = _checked_labels(op, labels, class_names, label_mode, len(paths))
         self.sample_weight = _checked_weights(op, sample_weight, len(paths))
+        if self.sample_weight is not None and self.labels is None:
+            raise ValueError(f"{op}: sample_weight needs labels, there are none")
         self.directory = None if directory is None else os.fspath(directory)
         self.skipped: dict[str, str] = {}
         if on_error != "raise":
@@ -249,11 +252,11 @@ class ImageDataset(PyDataset):
 
     def __iter__(self) -> Iterator[Any]:
         """One epoch: the batches as `fit` sees them, made ahead in the background."""
-        self.on_epoch_begin()
+        now = self.next_pass()
         if self.makes_ahead:
-            yield from prefetched(self.__getitem__, range(len(self)), self.workers, self.max_queue_size)
+            yield from prefetched(now.__getitem__, range(len(self)), self.workers, self.max_queue_size)
         else:
-            yield from map(self.__getitem__, range(len(self)))
+            yield from map(now.__getitem__, range(len(self)))
         self.on_epoch_end()
 
     # Epochs
@@ -264,6 +267,15 @@ class ImageDataset(PyDataset):
         if self._seed is None:
             self._seed = random.next_seed()
         return self._seed
+
+    def next_pass(self, after: ImageDataset | None = None) -> ImageDataset:
+        """Begins the next epoch and gives a copy that stays in it, whatever else is read meanwhile; files and cache
+        are shared.
+        """
+        if after is not None:
+            self._passes = after._passes
+        self.on_epoch_begin()
+        return copy.copy(self)
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch: another order if `shuffle`, other augmentations."""

@@ -39,6 +39,14 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 DEFAULT_MAX_PIXELS = 2**26
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+}
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _INTERPOLATIONS = {
@@ -244,7 +252,7 @@ def _opened(path: Any) -> Iterator[Image.Image]:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise ImageError(name, f"has too many pixels: {error}") from error
         except Exception as error:  # plugins raise whatever a damaged file leads them to
-            kind = "image" if image is None else f"{image.format} image"
+            kind = f"{_signature(file)} image".lstrip() if image is None else f"{image.format} image"
             raise ImageError(name, f"damaged {kind}: {error or type(error).__name__}") from error
 
 
@@ -279,7 +287,17 @@ def _not_recognised(file: Any) -> str:
     begin = file.read(12)
     if not begin:
         return "the file is empty"
+    if kind := _signature(file):
+        return f"damaged {kind} image: it has the first bytes of one, and nothing that can be read behind them"
     return f"no image in one of the formats JPEG, PNG, BMP, WebP, GIF: it begins with {begin!r}"
+
+
+def _signature(file: Any) -> str:
+    """The format whose first bytes a file has, or nothing."""
+    file.seek(0)
+    begin = file.read(12)
+    found = [kind for signature, kind in _SIGNATURES.items() if begin.startswith(signature)]
+    return "" if not found or (found == ["WebP"] and begin[8:] != b"WEBP") else found[0]
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,9 @@ from cnnfast.image import parameters
 from cnnfast.image.intensity import brighten, shift_channels
 from cnnfast.image.keras_affine import apply_affine, scaled
 from cnnfast.image.parameters import COMPAT, DRAWS, KERAS, OP, Transforms
+from cnnfast.image.pixels import to_dtype
 from cnnfast.image.standardize import Standardization
-from cnnfast.image.streams import uniforms
+from cnnfast.image.streams import sample_rng, uniforms
 
 if TYPE_CHECKING:
     from cnnfast.image.file_iterators import DataFrameIterator, DirectoryIterator
@@ -299,7 +301,7 @@ class ImageDataGenerator(Standardization):
             transform_parameters: what is missing does nothing.
 
         Returns:
-            Image of the shape of x, and of its type if that is uint8 or a float; others are rounded. With brightness
+            Image of the shape of x, and of its type ; whole numbers are rounded. With brightness
             float32, as in Keras.
 
         Raises:
@@ -322,7 +324,7 @@ class ImageDataGenerator(Standardization):
         result = np.moveaxis(self._transformed(image, transforms)[0], 2, self.channel_axis - 1)
         if transforms.brightness is not None:
             return result
-        return result.astype(x.dtype, copy=False) if x.dtype.kind == "f" else _rounded(result, x.dtype)
+        return to_dtype(result, x.dtype)
 
     def random_transform(self, x: np.ndarray, seed: int | None = None) -> np.ndarray:
         """`apply_transform` with the parameters of `get_random_transform`.
@@ -411,9 +413,13 @@ class ImageDataGenerator(Standardization):
 
     @property
     def _customized(self) -> bool:
-        """Whether a subclass does something to images of its own."""
-        names = ("get_random_transform", "apply_transform", "standardize")
-        return any(getattr(type(self), name) is not getattr(ImageDataGenerator, name) for name in names)
+        """Whether a subclass, or this generator alone, does something to images of its own."""
+        return any(map(self._replaces, ("get_random_transform", "apply_transform", "standardize")))
+
+    def _replaces(self, name: str) -> bool:
+        """Whether a method is another than that of this class."""
+        method = getattr(self, name)
+        return getattr(method, "__func__", method) is not getattr(ImageDataGenerator, name)
 
     def _make(
         self,
@@ -436,21 +442,36 @@ class ImageDataGenerator(Standardization):
             (N, H, W, C) or (N, C, H, W) of the generator's type.
         """
         if self._customized:
-            return np.stack([self._make_one_by_methods(image, augment) for image in images])
+            numbers = samples.tolist()
+            made = [self._make_one_by_methods(*one, key, epoch, augment) for one in zip(images, numbers, strict=True)]
+            return np.stack(made)
         if key is None and self.preprocessing_function is not None and len(samples) > 1:
             # that function may draw from np.random too, between two transforms
             parts = [slice(i, i + 1) for i in range(len(samples))]
-            made = [self._make(images[part], samples[part], None, epoch, augment, threads) for part in parts]
-            return np.concatenate(made)
+            return np.concatenate(
+                [self._make(images[part], samples[part], None, epoch, augment, threads) for part in parts]
+            )
         varies = augment and (self._varies or key is None)
         return self._batch(images, self._draw(samples, images.shape[1:], key, epoch) if varies else None, threads)
 
-    def _make_one_by_methods(self, image: np.ndarray, augment: bool) -> np.ndarray:
+    def _make_one_by_methods(
+        self, image: np.ndarray, sample: int, key: int | None, epoch: int, augment: bool
+    ) -> np.ndarray:
         """One image, by the methods that a subclass may have of its own, called as Keras calls them."""
         x = np.array(np.moveaxis(image, 2, self.channel_axis - 1), dtype=self.dtype)
         if augment:
-            x = self.apply_transform(x, self.get_random_transform(x.shape))
+            x = self.apply_transform(x, self._random_transform_of(x.shape, sample, key, epoch))
         return np.asarray(self.standardize(x), dtype=self.dtype)
+
+    def _random_transform_of(self, shape: Sequence[int], sample: int, key: int | None, epoch: int) -> dict[str, Any]:
+        """The parameters of one sample; a method of a subclass gets a seed from the sample's stream if it takes one."""
+        if key is None:
+            return self.get_random_transform(shape)
+        if not self._replaces("get_random_transform"):
+            return parameters.draw(self._ranges, *self._size(shape), uniforms(key, epoch, [sample], DRAWS)).one(0)
+        if "seed" not in inspect.signature(self.get_random_transform).parameters:
+            return self.get_random_transform(shape)
+        return self.get_random_transform(shape, seed=int(sample_rng(key, epoch, sample).integers(2**32)))
 
     def _draw(self, samples: np.ndarray, shape: Sequence[int], key: int | None, epoch: int) -> Transforms:
         """The transforms of samples, images of shape (H, W, C), from their streams; without a key `np.random`."""
@@ -504,7 +525,8 @@ class ImageDataGenerator(Standardization):
         if self.data_format == "channels_first":
             result = np.ascontiguousarray(result.transpose(0, 3, 1, 2))
         result = self._standardize_each(result, rescaled=scale is not None)
-        return _rounded(result, np.dtype(np.uint8)) if self.dtype == "uint8" else result.astype(self.dtype, copy=False)
+        # Keras puts floats into a batch of bytes as they are
+        return to_dtype(result, np.dtype(self.dtype), cut=self.compat in KERAS)
 
     def _warn_of_channels(self, op: str, shape: Sequence[int]) -> None:
         channels = shape[self.channel_axis]
@@ -529,7 +551,3 @@ def _one_of(what: str, value: Any, choices: Sequence[str]) -> Any:
     if value not in choices:
         raise ValueError(f"{OP}: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
-
-
-def _rounded(result: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return result if result.dtype == dtype else np.rint(result).astype(dtype)

@@ -87,7 +87,7 @@ class RandomAffine(_Filling):
         op = type(self).__name__
         self._rotation = around(op, "rotation", rotation, 0.0)
         self._shift = _both(op, "shift", shift)
-        self._shear = _both(op, "shear", shear if isinstance(shear, (list, tuple)) else (shear, 0.0), 89.0)
+        self._shear = _both(op, "shear", shear if isinstance(shear, (list, tuple, np.ndarray)) else (shear, 0.0), 89.0)
         self._zoom = around(op, "zoom", zoom, 1.0, low=1e-3)
         self._stretch = number(op, "stretch", stretch, 0.0, 0.99)
         self.rotation, self.shift, self.shear, self.zoom, self.stretch = rotation, shift, shear, zoom, stretch
@@ -154,7 +154,7 @@ class Pad(_Filling):
     def apply(self, work: Work, which: np.ndarray) -> None:
         above, below, left, right = self._padding
         size = (work.size[0] + above + below, work.size[1] + left + right)
-        work.move(which, np.repeat(affine.crops(-above, -left), len(which), 0), size=size, fill=self._fill)
+        work.move(which, np.repeat(affine.crops(-above, -left), len(which), 0), size=size, fill=self._fill, pads=True)
 
 
 @TRANSFORMS.add
@@ -172,7 +172,7 @@ class CenterCrop(Transform):
     def apply(self, work: Work, which: np.ndarray) -> None:
         spare = _spare("CenterCrop", work.size, self._size)
         corner = affine.crops(spare[0] // 2, spare[1] // 2)
-        work.move(which, np.repeat(corner, len(which), 0), size=self._size)
+        work.move(which, np.repeat(corner, len(which), 0), size=self._size, crops=True)
 
 
 @TRANSFORMS.add
@@ -206,7 +206,7 @@ class RandomCrop(_Filling):
         spare = np.array(_spare("RandomCrop", padded, size))
         corners = np.floor(work.draw(which, 2) * (spare + 1)) - (above, left)
         fill = self._fill if any(self._padding) else None
-        work.move(which, affine.crops(corners[:, 0], corners[:, 1]), size=size, fill=fill)
+        work.move(which, affine.crops(corners[:, 0], corners[:, 1]), size=size, fill=fill, crops=True, pads=True)
 
 
 @TRANSFORMS.add
@@ -261,7 +261,7 @@ class RandomResizedCrop(Transform):
         u = work.draw(which, 2 * self._TRIES + 2)
         found = np.array([self._rectangle(work.size, row) for row in u])
         size = self._size or work.size
-        work.move(which, affine.resized_crops(found, size), size=size, fill=self._fill)
+        work.move(which, affine.resized_crops(found, size), size=size, fill=self._fill, crops=True)
 
     def _rectangle(self, size: tuple[int, int], u: np.ndarray) -> tuple[int, int, int, int]:
         """top, left, height, width from uniform numbers: the first of ten tries that fits into the image."""
@@ -290,7 +290,7 @@ def _between(u: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 def _both(op: str, what: str, value: Any, high: float = np.inf) -> tuple[float, float]:
     """Two numbers from 0 to `high`: a pair, or one number twice."""
-    found = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    found = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value, value]
     if len(found) != 2:
         raise ValueError(f"{op}: {what} must be a number or a pair, came {value!r}")
     return number(op, what, found[0], 0.0, high), number(op, what, found[1], 0.0, high)

@@ -6,7 +6,7 @@ import copy
 import os
 import threading
 from collections.abc import Iterator as AnyIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from cnnfast.prefetch import in_background
 from cnnfast.training.sources import whole_number
 from cnnfast.utils import PyDataset
 
+Copied = TypeVar("Copied", bound="Iterator")
+
 #: what changes from batch to batch
-_STATE = ("epoch", "batch_index", "total_batches_seen", "_begun")
+_STATE = ("epoch", "batch_index", "total_batches_seen", "_begun", "_ended")
 
 #: held while anything draws from NumPy's global generator, as compat "keras2" and "keras3" do
 _NUMPY_RANDOM = threading.RLock()
@@ -51,7 +53,9 @@ class Iterator(PyDataset):
         epoch: number of the current pass, from 0.
         index_array: the numbers of the samples in the order of the current pass; None before it begins.
         batch_index: the next batch of ``next``.
-        total_batches_seen: batches that were made.
+        total_batches_seen: batches that were made; with "fixed" apart from those in `fit`.
+
+    A loop of one's own over ``it[i]`` calls `on_epoch_end` after each pass, as with Keras' iterators.
     """
 
     def __init__(
@@ -80,7 +84,8 @@ class Iterator(PyDataset):
         self.index_array: np.ndarray | None = None
         self.lock = threading.RLock()
         self._key = None if compat in KERAS else self.seed
-        self._begun = False
+        self._begun = False  # whether the current epoch has
+        self._ended = False  # whether it has, and the next batch by number belongs to the next one
 
     # Epochs
 
@@ -93,6 +98,25 @@ class Iterator(PyDataset):
         """Whether threads make batches while the model computes: always, one is enough for that."""
         return True
 
+    def next_pass(self, after: Iterator | None = None) -> Iterator:
+        """Begins the next epoch and gives a copy that stays in it, whatever else is read meanwhile.
+
+        With compat "keras3" and "keras2" this iterator itself, as in Keras.
+        """
+        if self._as_keras:
+            self.on_epoch_begin()
+            return self
+        with self.lock:
+            if after is not None:
+                self.epoch, self.index_array, self._begun = after.epoch, None, True
+            self.on_epoch_begin()
+            return self._copy()
+
+    def _copy(self: Copied) -> Copied:
+        other = copy.copy(self)
+        other.lock = threading.RLock()
+        return other
+
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch, if the current one has begun."""
         if self._as_keras:
@@ -101,13 +125,19 @@ class Iterator(PyDataset):
             if self._begun:
                 self.epoch += 1
                 self.index_array = None
-            self._begun = True
+            self._begun, self._ended = True, False
+            self._stream_key()  # drawn here and not in a thread, so that it comes at the same place among other draws
 
     def on_epoch_end(self) -> None:
-        """Keras orders the samples anew here; otherwise `index_array` tells the order until the next epoch begins."""
+        """What follows is the next epoch. Keras orders the samples anew here; otherwise `index_array` tells the order
+        until the next epoch begins, with `on_epoch_begin` or the next batch.
+        """
         if self._as_keras:
             with _NUMPY_RANDOM:
                 self._set_index_array()
+            return
+        with self.lock:
+            self._begun = self._ended = True
 
     def reset(self) -> None:
         """``next`` begins an epoch."""
@@ -157,6 +187,8 @@ class Iterator(PyDataset):
                 self._seed_numpy()
                 return self._batch(self._samples(number), self.epoch)
         with self.lock:
+            if self._ended:
+                self.on_epoch_begin()
             self.total_batches_seen += 1
             samples, epoch = self._samples(number), self.epoch
         return self._batch(samples, epoch)
@@ -253,6 +285,7 @@ class ImageIterator(Iterator):
         self.save_to_dir = None if save_to_dir is None else os.fspath(save_to_dir)
         self.save_prefix, self.save_format = save_prefix, save_format
         self.subset = subset
+        self._inferred = 0  # how often the samples were read for inference, augmented
         if augment is None and (self._as_keras or subset != "validation"):
             self._augment, self._augment_inference = True, False
         else:
@@ -261,15 +294,18 @@ class ImageIterator(Iterator):
             raise FileNotFoundError(f"{type(self).__name__}: save_to_dir: there is no folder {self.save_to_dir}")
 
     def for_inference(self) -> Iterator:
-        """The same samples in the order of their numbers, not augmented unless that was asked for.
+        """The same samples in the order of their numbers, not augmented unless that was asked for; then each time in
+        another way, the first time as in epoch 0, so that predictions can be averaged.
 
         With compat "keras3" and "keras2" this iterator itself, as in Keras.
         """
         if self._as_keras:
             return self
-        plain = copy.copy(self)
-        plain.lock = threading.RLock()
+        plain = self._copy()
         plain.shuffle, plain.index_array, plain._augment = False, None, self._augment_inference
+        if plain._augment:
+            plain.epoch, plain._begun = self._inferred, False
+            self._inferred += 1
         return plain
 
     def _batch(self, samples: np.ndarray, epoch: int) -> Any:

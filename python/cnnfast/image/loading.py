@@ -45,8 +45,8 @@ def image_dataset_from_directory(
 
     Args:
         directory: the folder.
-        labels: "inferred" from the folders; None; or a whole number for each image, all in and below `directory` sorted
-            by path.
+        labels: "inferred" from the folders; None; or a whole number for each image in and below `directory`, in Keras'
+            order: folder by folder, sorted by path (`directory` itself first), in each the files sorted by name.
         label_mode: "int", "categorical", "binary" or None; see `ImageDataset`.
         class_names: the folders of the classes in the order of their numbers; by default all, sorted.
         color_mode, batch_size, image_size, interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio, data_format: see

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -190,17 +189,19 @@ def _shift_as_keras(shift: Shift, size: int) -> Any:
 
 # What a user passes
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def number(what: str, value: Any) -> float:
     """A finite number, of Python's own types.
 
     Raises:
-        TypeError: no number. ValueError: infinite or not a number.
+        TypeError: no number. ValueError: infinite, not a number, or beyond single precision.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{OP}: {what} must be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{OP}: {what} must be finite, got {value!r}")
+    if not abs(value) <= _LARGEST:
+        raise ValueError(f"{OP}: {what} must be finite in single precision, got {value!r}")
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
 
 

@@ -87,6 +87,22 @@ def _smooth(image: np.ndarray) -> np.ndarray:
     return out
 
 
+def to_dtype(values: np.ndarray, dtype: np.dtype, cut: bool = False) -> np.ndarray:
+    """Float32 `values` in another dtype; whole numbers are rounded, or cut off behind the point, and kept within what
+    the dtype can hold.
+    """
+    if values.dtype == dtype or dtype.kind not in "biu":
+        return values.astype(dtype, copy=False)
+    whole = np.trunc(values) if cut else np.rint(values)
+    if dtype.kind == "b":
+        return whole.astype(dtype)
+    limits = np.iinfo(dtype)
+    low, high = np.float32(limits.min), np.float32(limits.max)
+    if int(high) > limits.max:
+        high = np.nextafter(high, np.float32(0))
+    return np.clip(whole, low, high).astype(dtype)
+
+
 def invert(image: np.ndarray) -> np.ndarray:
     """The negative."""
     return np.subtract(255, image, dtype=image.dtype)

@@ -10,6 +10,7 @@ import numpy as np
 from cnnfast.configurable import Configurable
 from cnnfast.image import door
 from cnnfast.image.arguments import number
+from cnnfast.image.pixels import to_dtype
 from cnnfast.image.work import Work, boxes_in_frame
 from cnnfast.registry import Registry
 
@@ -132,7 +133,7 @@ class Transform(Configurable):
     def __repr__(self) -> str:
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         given = {name: getattr(self, name) for name in defaults}
-        arguments = (f"{name}={value!r}" for name, value in given.items() if value != defaults[name])
+        arguments = (f"{name}={value!r}" for name, value in given.items() if _plain(value) != _plain(defaults[name]))
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def get_config(self) -> dict[str, Any]:
@@ -156,7 +157,8 @@ def _plain(value: Any) -> Any:
 def _as_they_came(masks: Any, given: np.ndarray) -> np.ndarray:
     """Masks (N, P, Q, C) with the dtype and the rank that they had at first, in memory of their own."""
     found = np.asarray(masks if given.ndim == 4 else masks[..., 0])
-    return found.astype(given.dtype, copy=np.may_share_memory(found, given))
+    done = found.astype(bool) if given.dtype == bool else to_dtype(found, given.dtype)
+    return done.copy() if np.may_share_memory(done, given) else done
 
 
 def _boxes_left(work: Work, labels: list[np.ndarray] | None, min_visible: float) -> tuple[list[np.ndarray], Any]:

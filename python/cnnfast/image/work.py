@@ -84,6 +84,7 @@ class Work:
         self._maps = np.tile(np.eye(3), (len(images), 1, 1))
         self._moved = np.zeros(len(images), bool)
         self._fill: Fill | None = None
+        self._cropped = False  # whether moves that are still to be made have cut something off
 
     def __len__(self) -> int:
         return len(self._images)
@@ -112,7 +113,14 @@ class Work:
         return self._rngs[i]
 
     def move(
-        self, which: np.ndarray, maps: np.ndarray, *, size: tuple[int, int] | None = None, fill: Fill | None = None
+        self,
+        which: np.ndarray,
+        maps: np.ndarray,
+        *,
+        size: tuple[int, int] | None = None,
+        fill: Fill | None = None,
+        crops: bool = False,
+        pads: bool = False,
     ) -> None:
         """Puts a move of the images `which` behind those that are still to be made.
 
@@ -121,6 +129,9 @@ class Work:
             maps: (len(which), 3, 3): where in the image as it is the pixel (row, column, 1) of the new one lies.
             size: rows and columns of the new images, if they change.
             fill: None for a move that meets pixels exactly and never looks beyond the edge.
+            crops: whether it is there to cut something off. That is still there for a move behind it that looks beyond
+                the edge, if its fill would only guess it, "reflect" or "nearest"; not for "constant" and "wrap".
+            pads: whether it is there to put `fill` around the image, whatever was cut off before.
         """
         size = size or self.size
         if size != self.size and len(which) != len(self):
@@ -128,12 +139,15 @@ class Work:
                 f"transforms: what changes the size of images, here {self.size} to {size}, must apply to all of a batch"
             )
         if fill is not None:
+            if self._cropped and (pads or fill.mode in ("constant", "wrap")):
+                self._settle(np.arange(len(self)))
             joined = fill.joined(self._fill)
             if joined is None:
                 self._settle(np.arange(len(self)))
             self._fill = joined or fill
         self._maps[which] = self._maps[which] @ maps
         self._moved[which] = True
+        self._cropped |= crops
         self.size = size
 
     def images(self) -> np.ndarray:
@@ -176,7 +190,7 @@ class Work:
         self._maps[rows] = np.eye(3)
         self._moved[rows] = False
         if not self._moved.any():
-            self._fill = None
+            self._fill, self._cropped = None, False
 
     def _warped(
         self, pixels: np.ndarray, rows: np.ndarray, maps: np.ndarray, order: int, mode: str, cval: float

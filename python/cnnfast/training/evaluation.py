@@ -112,9 +112,13 @@ class Evaluation:
     def save_csv(self, path: str | os.PathLike[str]) -> None:
         """Writes a table, one line for each sample: sample or file name, true and predicted class, the outputs.
 
+        UTF-8; of file names that are none the bytes as they are. A file that is there is replaced when all is written.
+
         Raises:
             ValueError: a model with several outputs, or whose output has more axes than (N, C).
         """
+        from cnnfast.formats.atomic import atomic_write
+
         scores = np.asarray(self._single("predictions", self.predictions))
         if scores.ndim > 2:
             raise ValueError(f"save_csv: expected predictions (N,) or (N, C), got {scores.shape}")
@@ -124,7 +128,10 @@ class Evaluation:
         true = ["" for _ in scores] if self.labels is None else [self._named(n) for n in self.true_classes]
         names: Sequence[Any] = self.samples.tolist() if self.filenames is None else self.filenames
         rows = zip(names, true, map(self._named, self.predicted_classes), scores.tolist(), strict=True)
-        with open(path, "w", encoding="utf-8", newline="") as file:
+        with (
+            atomic_write(path) as temporary,
+            open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["sample" if self.filenames is None else "filename", "true", "predicted", *(outputs or [])])
             writer.writerows([name, label, guess, *values] for name, label, guess, values in rows)

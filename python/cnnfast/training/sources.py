@@ -102,6 +102,7 @@ class DatasetSource(Source):
     ):
         self._op, self._names, self._class_weight = op, names, class_weight
         self._dataset = dataset if training else dataset.for_inference()
+        self._current: PyDataset | None = None  # the data set in the pass that was begun last
         self._shuffle = shuffle and not dataset.keeps_order
         self.num_batches = len(dataset)
         if self.num_batches < 1:
@@ -110,27 +111,28 @@ class DatasetSource(Source):
     def begin(self, skip: int = 0) -> Iterator[Batch]:
         count = len(self._dataset)
         order = random.get_generator().permutation(count) if self._shuffle else np.arange(count)
-        self._dataset.on_epoch_begin()
-        return self._batches([int(i) for i in order[skip:]])
+        self._current = self._dataset.next_pass(self._current)
+        return self._batches(self._current, [int(i) for i in order[skip:]])
 
-    def _batches(self, order: Sequence[int]) -> Iterator[Batch]:
-        with closing(self._fetch(order)) as fetched:
+    def _batches(self, dataset: PyDataset, order: Sequence[int]) -> Iterator[Batch]:
+        with closing(self._fetch(dataset, order)) as fetched:
             for data, index in zip(fetched, order, strict=True):
                 batch = make_batch(self._op, data, self._names, self._class_weight)
-                yield replace(batch, samples=self._dataset.samples_of(index))
+                yield replace(batch, samples=dataset.samples_of(index))
         self._dataset.on_epoch_end()
 
-    def _fetch(self, order: Sequence[int]) -> Generator[Any, None, None]:
-        dataset = self._dataset
+    @staticmethod
+    def _fetch(dataset: PyDataset, order: Sequence[int]) -> Generator[Any, None, None]:
         if dataset.makes_ahead:
             yield from prefetched(dataset.__getitem__, order, dataset.workers, dataset.max_queue_size)
         else:
             yield from map(dataset.__getitem__, order)
 
     def get_state(self) -> dict[str, Any]:
-        return self._dataset.get_state()
+        return (self._current or self._dataset).get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
+        self._current = None
         self._dataset.set_state(state)
 
 
