@@ -37,6 +37,6 @@ def test_steps_agree_with_keras(keras, rng, case):
 def test_arguments_and_defaults_are_those_of_keras(keras, name):
     theirs = inspect.signature(getattr(keras.optimizers, name)).parameters
     ours = inspect.signature(getattr(optimizers, name)).parameters
-    shared = [p for p in ours if p != "name"]
+    shared = [p for p in ours if p not in ("name", "learning_rate_multipliers")]
     assert shared == [p for p in theirs if p in shared]
     assert {p: ours[p].default for p in shared} == {p: theirs[p].default for p in shared}
