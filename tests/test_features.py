@@ -111,7 +111,7 @@ def test_features_are_found_again_as_long_as_nothing_has_changed(tmp_path):
         assert found.labels.tolist() == data.labels.tolist() and found.filenames == data.file_paths
         return data.calls
 
-    everything, glance = 4, 1
+    everything, glance = 6, 3  # three batches, each of them probed as the set is so small
     assert batches_read() == everything
     assert batches_read() == glance
     base.get_layer("conv1").kernel.assign(1.5 * base.get_layer("conv1").kernel.numpy())
@@ -124,6 +124,38 @@ def test_features_are_found_again_as_long_as_nothing_has_changed(tmp_path):
     np.save(files / "7.npy", images(1, seed=70)[0])
     assert batches_read() == everything
     assert len(list(kept.iterdir())) == 5
+
+
+@pytest.mark.parametrize("odd", [9, 31])  # the number of the only image that shows the change
+def test_another_preparation_is_another_set_though_most_images_do_not_show_it(tmp_path, odd):
+    from cnnfast.image.dataset import ImageDataset
+    from cnnfast.image.decode import save_img
+    from cnnfast.preprocessing.image import ImageDataGenerator
+
+    rng, paths = np.random.default_rng(0), []
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    for i in range(40):
+        paths.append(tmp_path / "photos" / "a" / f"{i:02}.png")
+        save_img(paths[-1], rng.integers(0, 256, (8, 16 if i == odd else 8, 3)).astype(np.uint8), scale=False)
+    extractor = FeatureExtractor(base_network(), pooling="avg")
+
+    def files(**options):
+        return ImageDataset(paths, [0] * 40, image_size=(8, 8), batch_size=8, **options)
+
+    def iterator(**options):
+        options = {"target_size": (8, 8), "batch_size": 8, "class_mode": None, "shuffle": False} | options
+        return ImageDataGenerator().flow_from_directory(str(tmp_path / "photos"), **options)
+
+    for make, option in (
+        (files, {"crop_to_aspect_ratio": True}),
+        (files, {"interpolation": "nearest"}),
+        (iterator, {"keep_aspect_ratio": True}),
+    ):
+        plain = extractor.extract(make(), tmp_path / "kept").features
+        other = extractor.extract(make(**option), tmp_path / "kept").features
+        np.testing.assert_array_equal(other, extractor.extract(make(**option)).features)
+        assert not np.array_equal(plain, other)
+    assert len(list((tmp_path / "kept").iterdir())) == 5
 
 
 def test_another_network_with_the_same_weights_has_features_of_its_own(tmp_path):

@@ -19,7 +19,15 @@ from cnnfast.training.sources import is_arrays, make_source, whole_number
 from cnnfast.utils import PyDataset
 
 _POOLINGS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
-_PROBED = 4  # samples whose features tell one network and one preparation of images from another
+_PROBED_BATCHES = 3  # spread over the data
+_PROBED = 4  # samples of each, whose features tell one network and one preparation of images from another
+# What data sets and what they are made of call the settings of how they prepare images; an underscore may stand before.
+_SETTINGS = (
+    "image_shape", "image_size", "target_size", "color_mode", "interpolation", "fit", "keep_aspect_ratio", "dtype",
+    "data_format", "channels_first", "rescale", "samplewise_center", "samplewise_std_normalization",
+    "featurewise_center", "featurewise_std_normalization", "zca_whitening", "mean", "std",
+)  # fmt: skip
+_HOLDERS = ("reader", "image_data_generator")  # what in a data set has such settings too
 
 
 class Features(NamedTuple):
@@ -104,9 +112,10 @@ class FeatureExtractor:
         Args:
             data: images (N, ...), (images, labels), a `PyDataset` of batches, or any iterable of batches.
             path: a folder that keeps features. They are found there again as long as weights, files (names, sizes,
-                times of change), labels and the preparation of the images are the same: to tell, the first few images
-                are run. A file there that is damaged or holds anything else is not believed. Only for arrays and data
-                with `file_paths` or `filenames`.
+                times of change), labels and the preparation of the images are the same: to tell, the settings that
+                data sets of this package have are compared, and a few images from all over the data are run. A file
+                there that is damaged or holds anything else is not believed. Only for arrays and data with
+                `file_paths` or `filenames`.
             augmented_passes: how many times to go through data that augment, each time augmented anew; the passes
                 follow each other in the result. They are found again only if the augmentation has a seed.
             batch_size: images run at once, for arrays; default 32.
@@ -178,13 +187,14 @@ class FeatureExtractor:
     def _key(self, data: Any, passes: int) -> tuple[str, dict[str, Spec]]:
         """What features depend on, as a number, and the types and shapes that they and the labels must have."""
         count, identity = _identity(data)
-        batch = _first_batch(data, self.model)
-        first = batch.part(slice(0, _PROBED))
-        (features,) = self.model._engine.predict(first.xs)
+        parts = [passes, count, *self.model.get_weights(), *_settings(data), *identity]
+        for batch in _probed_batches(data, self.model):
+            probe = batch.part(slice(0, _PROBED))
+            (features,) = self.model._engine.predict(probe.xs)
+            parts += [*probe.xs, features, *(probe.ys or [])]
         wanted = {"features": Spec((passes * count, *features.shape[1:]))}
         if batch.ys is not None:
             wanted["labels"] = Spec((passes * count, *batch.ys[0].shape[1:]), batch.ys[0].dtype.name)
-        parts = [passes, count, *self.model.get_weights(), *first.xs, features, *(first.ys or []), *identity]
         return digest_of(parts), wanted
 
 
@@ -225,11 +235,30 @@ def _batches(data: Any, model: Model, batch_size: int | None, steps: int | None)
     return islice(make_source("extract", x, y, names=names, batch_size=batch_size, training=True).begin(), steps)
 
 
-def _first_batch(data: Any, model: Model) -> Batch:
-    """The first batch of data that can be gone through again."""
-    if isinstance(data, PyDataset):
-        return make_batch("extract", data[0], Names(model.input_names, ["labels"]))
-    return next(_batches(data, model, None, None))
+def _probed_batches(data: Any, model: Model) -> list[Batch]:
+    """Some batches of data that can be gone through again; of arrays the first, as they are compared as a whole."""
+    if not isinstance(data, PyDataset):
+        return [next(_batches(data, model, None, None))]
+    numbers = sorted({round(i) for i in np.linspace(0, len(data) - 1, _PROBED_BATCHES)})
+    return [make_batch("extract", data[i], Names(model.input_names, ["labels"])) for i in numbers]
+
+
+def _settings(data: Any) -> list[Any]:
+    """How a data set prepares images, as far as it says so."""
+    holders = [data, *(found for name in _HOLDERS if (found := _either(data, name)) is not None)]
+    found = [(name, _either(holder, name)) for holder in holders for name in _SETTINGS]
+    parts: list[Any] = []
+    for name, value in found:
+        if isinstance(value, (str, int, float, tuple)):  # a method may be called so as well
+            parts += [name, repr(value)]
+        elif isinstance(value, np.ndarray):
+            parts += [name, value]
+    return parts
+
+
+def _either(holder: Any, name: str) -> Any:
+    """An attribute of this name, or of the same with an underscore before it."""
+    return getattr(holder, name, getattr(holder, f"_{name}", None))
 
 
 def _names_of(data: Any) -> list[str] | None:

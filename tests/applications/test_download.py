@@ -93,6 +93,12 @@ def test_a_whole_download_that_was_not_checked_yet_is(server, folders):
     assert server.asked == [f"bytes={len(CONTENT)}-"]
 
 
+def test_a_failed_download_is_an_error_of_the_system_as_well():
+    """So that whoever reports files that cannot be read reports it too."""
+    with pytest.raises(OSError, match=r"^what to do$"):
+        raise DownloadError("what to do")
+
+
 def test_another_content_is_not_kept(server, folders):
     with pytest.raises(DownloadError, match=r"what came has the digest sha256:.*expected sha256:00"):
         _download.fetch("Net", server.url, "sha256:00")

@@ -101,12 +101,32 @@ def test_old_names_of_keras_resnet50(tmp_path):
     assert_equal_weights(again, model)
 
 
-def test_files_of_this_package_need_the_variant(tmp_path, mobilenet):
-    path = tmp_path / "w.safetensors"
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5", "whole.safetensors"])
+def test_files_of_this_package_say_whose_weights_they_hold(tmp_path, mobilenet, name):
+    path = tmp_path / name
+    (mobilenet.save if name.startswith("whole") else mobilenet.save_weights)(path)
+    again = applications.MobileNetV2(weights=path, **SMALL)
+    assert again.variant == "torchvision" and again.preprocessing == "torch"
+    assert again.get_layer("bn_Conv1").epsilon == 1e-5
+    assert_equal_weights(again, mobilenet)
+    refused(r"do not fit variant='keras' \(they look like variant='torchvision'\)", path, variant="keras")
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.weights.h5"])
+@pytest.mark.parametrize("said", [None, "none", "../etc"])
+def test_files_of_this_package_that_do_not_say_it_need_the_variant(tmp_path, mobilenet, name, said, monkeypatch):
+    monkeypatch.setattr(mobilenet, "variant", said)
+    path = tmp_path / name
     mobilenet.save_weights(path)
-    with pytest.raises(ValueError, match=r"w.safetensors does not say whose weights it holds"):
-        applications.MobileNetV2(weights=path, **SMALL)
+    refused(rf"{name} does not say whose weights it holds", path)
     assert_equal_weights(applications.MobileNetV2(weights=path, variant="torchvision", **SMALL), mobilenet)
+
+
+def test_a_variant_that_the_values_contradict_is_refused():
+    names = {"res2a_branch2a/kernel": np.zeros(1, np.float32)}
+    with pytest.raises(ValueError, match=r"ResNet50: .* do not fit variant='keras' .* variant='keras-v0.2'"):
+        _weights.check_variant(_RESNET50, "keras", ForeignWeights("f.h5", "keras_h5", names))
+    _weights.check_variant(_RESNET50, "keras-v0.2", ForeignWeights("f.h5", "keras_h5", names))
 
 
 def test_a_base_takes_files_with_and_without_top(tmp_path, mobilenet):
@@ -149,6 +169,29 @@ def test_every_layer_with_weights_has_one_name_in_other_files(network):
     for names in network.names:
         assert layers_with_weights <= set(names), set(layers_with_weights) - set(names)
         assert len(set(names.values())) == len(names)
+
+
+@pytest.mark.parametrize("names", [("scale", "bias", "mean", "var"), ("a", "b", "c", "d")])
+def test_batch_normalization_takes_its_vectors_by_name_only(tmp_path, mobilenet, names):
+    theirs = dict(zip(("gamma", "beta", "moving_mean", "moving_variance"), names, strict=True))
+    arrays = {}
+    for i, (key, array) in enumerate(keras_arrays(mobilenet).items()):
+        layer, weight = key.split("/")
+        arrays[f"{layer}/{theirs.get(weight, weight)}"] = array + i if weight in theirs else array
+    path = saved(tmp_path / "w.npz", dict(sorted(arrays.items())))
+    if names[0] == "a":
+        refused("missing: bn_Conv1/gamma, .*unexpected: bn_Conv1/a", path, variant="keras")
+        return
+    model = applications.MobileNetV2(weights=path, variant="keras", **SMALL)
+    for key, array in keras_arrays(model).items():
+        layer, weight = key.split("/")
+        np.testing.assert_array_equal(array, arrays[f"{layer}/{theirs.get(weight, weight)}"])
+
+
+def test_two_networks_in_one_file_are_refused(tmp_path, mobilenet):
+    arrays = {f"{part}/{k}": a for part in ("student", "teacher") for k, a in keras_arrays(mobilenet).items()}
+    path = saved(tmp_path / "w.npz", arrays)
+    refused("two arrays for Conv1/'kernel': 'student/Conv1/kernel' and 'teacher/Conv1/kernel'", path, variant="keras")
 
 
 # Whose weights

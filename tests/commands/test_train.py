@@ -8,7 +8,6 @@ import pytest
 
 import cnnfast
 from cnnfast import callbacks
-from cnnfast.commands.run_folder import RunFolder
 from tests.commands.conftest import SIZE, draw
 
 QUICK = ("--image-size", SIZE, "--epochs", 3, "--batch-size", 8)
@@ -133,87 +132,6 @@ def test_other_classes_in_the_validation_folder_are_refused(photos, run, tmp_pat
     assert "['green', 'red']" in errors and "['red', 'yellow']" in errors
 
 
-@pytest.mark.parametrize("held", ["Validation", "val_set"])
-def test_parts_are_known_by_their_usual_names(held, tmp_path, run):
-    draw(tmp_path / "pets" / "Train", ["red", "green"], 8, 1)
-    draw(tmp_path / "pets" / held, ["red", "green"], 4, 2)
-    draw(tmp_path / "pets" / "test", ["red", "green"], 4, 3)
-    status, printed, _ = run("train", tmp_path / "pets", "--out", tmp_path / "run", *QUICK)
-    assert status == 0
-    assert "16 images to train with, classes: green, red" in printed and "8 images to validate with" in printed
-
-
-def test_parts_of_a_data_set_are_not_taken_for_classes(tmp_path, run):
-    for seed, name in enumerate(("train", "test")):
-        draw(tmp_path / "pets" / name, ["red", "green"], 2, seed)
-    status, _, errors = run("train", tmp_path / "pets", "--out", tmp_path / "run", *QUICK)
-    assert status == 1
-    assert "has the folders test, train, which are no classes" in errors
-
-
-def test_photos_are_not_validated_with_that_were_trained_with(photos, run, tmp_path):
-    status, _, errors = run("train", photos, "--validation", photos, "--out", tmp_path / "run", *QUICK)
-    assert status == 1
-    assert "40 images are in the folders to train and to validate with" in errors
-
-
-def test_every_class_needs_a_photo_that_can_be_read(photos, run, tmp_path):
-    draw(tmp_path / "held", ["red", "green"], 1, 2)
-    (tmp_path / "held" / "red" / "0.png").write_text("not a picture")
-    status, _, errors = run("train", photos, "--validation", tmp_path / "held", "--out", tmp_path / "run", *QUICK)
-    assert status == 1
-    assert "class 'red' has no image to validate with" in errors
-
-
-def test_a_training_does_not_go_on_with_other_photos(photos, run, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks, "EarlyStopping", lambda *_, **__: Interruption(1))
-        run("train", photos, "--out", tmp_path / "run", *QUICK)
-    (photos / "red" / "0.png").rename(photos / "red" / "new.png")
-    status, _, errors = run("train", "--out", tmp_path / "run")
-    assert status == 1
-    assert "does not have the photos any more" in errors
-
-
-def test_what_was_mistyped_can_be_corrected(photos, run, tmp_path):
-    status, _, errors = run("train", photos, "--out", tmp_path / "run", *QUICK, "--augment", "strongest")
-    assert status == 1 and "strongest" in errors
-    status, _, errors = run("train", photos, "--out", tmp_path / "run", "--image-size", 16)
-    assert status == 1 and "at least 32x32" in errors
-    assert not (tmp_path / "run").exists()
-    assert run("train", photos, "--out", tmp_path / "run", *QUICK)[0] == 0
-
-
-def interrupted(*_):
-    raise KeyboardInterrupt
-
-
-def test_an_early_stop_is_remembered_when_a_training_goes_on(photos, run, tmp_path, monkeypatch):
-    options = (*QUICK[:2], "--epochs", 8, "--batch-size", 8, "--patience", 1)
-    run("train", photos, "--out", tmp_path / "straight", *options)
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "finish", interrupted)
-        assert run("train", photos, "--out", tmp_path / "halved", *options)[0] == 130
-    assert run("train", "--out", tmp_path / "halved")[0] == 0
-    straight, halved = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("straight", "halved"))
-    assert straight["stages"][0]["epochs"] == halved["stages"][0]["epochs"] < 8
-    assert all(map(np.array_equal, weights_in(tmp_path / "straight"), weights_in(tmp_path / "halved")))
-
-
-def test_results_do_not_lie_among_the_photos(photos, run):
-    status, _, errors = run("train", photos, "--out", photos / "run", *QUICK)
-    assert status == 1
-    assert "lies in the folder of the photos" in errors
-    assert not (photos / "run").exists()
-
-
-def test_a_training_that_goes_on_takes_no_options(photos, run, tmp_path):
-    run("train", photos, "--out", tmp_path / "run", *QUICK)
-    status, _, errors = run("train", "--out", tmp_path / "run", "--epochs", 50)
-    assert status == 1
-    assert "--epochs needs DIR" in errors
-
-
 def test_going_on_needs_a_training(run, tmp_path):
     status, _, errors = run("train", "--out", tmp_path / "nothing")
     assert status == 1
@@ -229,7 +147,7 @@ def test_options_of_a_base_need_a_base(option, photos, run, tmp_path):
 
 def test_damaged_notes_are_named(photos, run, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text('{"version": 1, "settings": {"seed": 1}, "photos": "", "stages": []}')
+    (tmp_path / "run" / "run.json").write_text('{"version": 1, "settings": {"seed": 1}, "stages": []}')
     status, _, errors = run("train", "--out", tmp_path / "run")
     assert status == 1
     assert "run.json does not describe a training" in errors

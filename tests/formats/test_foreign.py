@@ -235,6 +235,29 @@ def test_other_names_are_taken_in_the_order_of_the_file(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "names", [("gamma", "beta", "moving_mean", "moving_variance"), ("scale", "bias", "mean", "var"),
+              ("scale", "offset", "moving_mean", "variance")],
+)  # fmt: skip
+@pytest.mark.parametrize("backwards", [False, True])
+def test_vectors_of_one_shape_are_told_apart_by_any_usual_name(tmp_path, names, backwards):
+    arrays = {f"bn__{name}": np.full(4, i + 1, np.float32) for i, name in enumerate(names)}
+    arrays = dict(sorted(arrays.items(), reverse=backwards))
+    for path in (
+        npz(tmp_path / "a.npz", **arrays),
+        safetensors(tmp_path / "a.safetensors", {k.replace("__", "/"): a for k, a in arrays.items()}),
+    ):
+        model = Sequential([Input((3, 3, 4)), layers.BatchNormalization(name="bn")])
+        model.load_weights(path)
+        assert [w[0] for w in model.get_weights()] == [1, 2, 3, 4]
+
+
+def test_vectors_of_one_shape_without_known_names_are_not_taken_by_place(tmp_path):
+    model = Sequential([Input((3, 3, 4)), layers.BatchNormalization(name="bn")])
+    path = npz(tmp_path / "a.npz", **{f"bn__{name}": np.ones(4) for name in "abcd"})
+    unchanged(model, path, r"which is which of the weights .*'gamma'.* of layer 'bn'\? 'bn' has 'a', 'b', 'c', 'd'")
+
+
 def test_layouts_of_torch_are_known_by_their_names(tmp_path):
     model = small()
     path = npz(
@@ -262,6 +285,17 @@ def test_what_does_not_fit_is_named_and_nothing_changes(tmp_path, change, match)
     fits = "top" if "conv" in match else "conv"
     sources = {"conv": BIAS, "top": TOP["top__bias"]}
     assert np.array_equal(model.get_layer(fits).get_weights()[1], sources[fits])
+
+
+def test_modules_called_as_the_layers_are_taken_by_name_whatever_their_order(tmp_path):
+    arrays = {f"{name}.{w}": np.full((2, 3) if w == "weight" else 2, value, np.float32)
+              for name, value in (("b", 1), ("a", 2)) for w in ("weight", "bias")}  # fmt: skip
+    data = {key: array.tobytes() for key, array in pickles.storages(arrays).items()}
+    (tmp_path / "two.pth").write_bytes(pickles.zipped(pickles.state_dict(arrays), data))
+    image = Input((3,))
+    model = Model(image, [layers.Dense(2, name="a")(image), layers.Dense(2, name="b")(image)])
+    model.load_weights(tmp_path / "two.pth")
+    assert [w.flat[0] for w in model.get_weights()] == [2, 2, 1, 1]
 
 
 def test_by_name_leaves_other_layers_alone_but_needs_one(tmp_path):
@@ -319,6 +353,19 @@ def test_features_that_become_images_again_are_refused(tmp_path):
     model = Sequential([Input((4,)), layers.Dense(8), layers.Reshape((2, 2, 2)), layers.Conv2D(1, 1)])
     path = npz(tmp_path / "a.npz", a__weight=np.ones((8, 4)), b__weight=np.ones((1, 2, 1, 1)))
     unchanged(model, path, "features become images")
+
+
+@pytest.mark.parametrize("form", [(8, 3), (4, 2, 3)])
+def test_images_of_another_form_before_they_are_flattened_are_refused(tmp_path, form):
+    """Which of PyTorch's features a dense layer then reads depends on what the Reshape is there."""
+    image = Input((2, 4, 3))
+    x = layers.ReLU()(layers.Reshape(form)(image))
+    model = Model(image, layers.Dense(5)(layers.Flatten()(x)))
+    path = npz(tmp_path / "a.npz", a__weight=np.ones((5, 24)), a__bias=np.ones(5))
+    unchanged(model, path, "images get another form in a Reshape")
+    pooled = Model(image, layers.Dense(5)(layers.Flatten()(layers.Reshape((1, 1, -1))(layers.Reshape((1, 1, 24))(
+        layers.Flatten()(image))))))  # fmt: skip
+    pooled.load_weights(path)
 
 
 def test_a_model_with_a_call_of_its_own_does_not_take_torch_layouts(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -328,6 +329,22 @@ def test_a_bomb_within_a_keras_file_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as f:
         f.writestr("model.weights.h5", b"\0" * 2**24)
     refused(tmp_path / "a.keras", "would unpack to")
+
+
+def test_packing_within_packing_does_not_multiply(tmp_path):
+    """A .h5 file packed 30-fold in a .keras file that packs that again."""
+    import h5py
+
+    chunk = zlib.compress(np.zeros(2**16, np.float32).tobytes(), 9) + bytes(2**13)  # 30-fold, and packs well itself
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        numbers = f.create_dataset("layers/dense/vars/0", (40 * 2**16,), "f4", chunks=(2**16,), compression="gzip")
+        for i in range(40):
+            numbers.id.write_direct_chunk((i * 2**16,), chunk)
+    assert read_foreign(tmp_path / "a.h5").arrays["dense/0"].nbytes == 40 * 2**18
+    with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as f:
+        f.write(tmp_path / "a.h5", "model.weights.h5")
+        f.writestr("padding", np.random.default_rng(0).bytes(10_000))
+    refused(tmp_path / "a.keras", "bytes and describes .* and more")
 
 
 def test_the_message_without_h5py_says_what_to_install(tmp_path, monkeypatch):

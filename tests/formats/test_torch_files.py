@@ -206,6 +206,13 @@ def test_few_bytes_cannot_become_many_numbers(tmp_path):
             refused(tmp_path, data, "times the bytes of their storages")
 
 
+@pytest.mark.parametrize("program", [p.MARK + b"}" * 2**20 + b"t", b")" + b"\x85" * 2**20])
+@pytest.mark.parametrize("container", [lambda program: p.zipped(program, {}), lambda program: p.legacy(program, {})])
+def test_endless_rows_of_short_instructions_are_refused(tmp_path, program, container):
+    """A byte each, a dictionary or a tuple of a hundred bytes each."""
+    refused(tmp_path, container(p.program(program)), "more than 1048576 instructions")
+
+
 # The zip file around it
 
 
@@ -214,6 +221,14 @@ def test_zip_bombs_are_refused(tmp_path):
     data = p.zipped(p.state_dict({"w": array}), {"0": array.tobytes()}, zipfile.ZIP_DEFLATED)
     assert len(data) < 2**17
     refused(tmp_path, data, "would unpack to")
+
+
+def test_a_program_packed_beyond_measure_is_refused(tmp_path):
+    value = p.program(p.dictionary({"w": p.plain("0", np.zeros(1000, np.float32)), "x": p.MARK + b"}" * 20_000 + b"t"}))
+    data = p.zipped(value, {"0": np.random.default_rng(0).bytes(4000)}, zipfile.ZIP_DEFLATED)
+    refused(tmp_path, data, "data.pkl is packed more than 16-fold")
+    data = p.zipped(value, {"0": np.random.default_rng(0).bytes(4000)})
+    assert len(read(tmp_path, data).arrays) == 1
 
 
 def test_zip_files_of_others_are_refused(tmp_path):

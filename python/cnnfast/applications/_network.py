@@ -110,7 +110,9 @@ def construct(
         file = _weights.official(network, variant, include_top)
     elif weights is not None:
         file = _weights.read(network, weights)
-        variant = variant or _weights.variant_of(network, file)
+        if variant is None:
+            variant = _weights.variant_of(network, file)
+        _weights.check_variant(network, variant, file)
     variant = variant or next(iter(network.variants))
 
     def build() -> Model:
@@ -125,6 +127,7 @@ def construct(
         with initial_values_from(np.zeros):  # which the file's values replace
             model = build()
         _weights.load(network, variant, model, file, include_top)
+    model.variant = variant
     model.preprocessing = network.variants[variant].preprocessing
     return model
 

@@ -11,7 +11,10 @@ import numpy as np
 from cnnfast import layers
 from cnnfast.applications._network import Network
 from cnnfast.formats import layout, safetensors_io
+from cnnfast.formats.document import read_document
 from cnnfast.formats.foreign import ForeignWeights, read_foreign
+from cnnfast.formats.strict_json import short
+from cnnfast.formats.weight_names import names_in_file
 from cnnfast.graph.values import Variable
 from cnnfast.layers.base import Layer
 from cnnfast.models import Model
@@ -56,12 +59,14 @@ def read(network: Network, path: Any) -> ForeignWeights:
     if name.endswith(safetensors_io.SUFFIX):
         with open(name, "rb") as f:
             if safetensors_io.is_ours(f):
-                return ForeignWeights(name, _OURS, {})  # `Model.load_weights` will read it
+                _, document = read_document(name, ("weights", "model", "checkpoint"))
+                said = document.get("variant")  # `Model.load_weights` will read the rest
+                return ForeignWeights(name, _OURS, {}, variant=said if isinstance(said, str) else None)
     return read_foreign(path)
 
 
 def variant_of(network: Network, file: ForeignWeights) -> str:
-    """The variant that a file's names, shapes or values speak of.
+    """The variant that a file says or its names, shapes or values speak of.
 
     Raises:
         ValueError: they do not say it.
@@ -69,18 +74,33 @@ def variant_of(network: Network, file: ForeignWeights) -> str:
     known = list(network.variants)
     if len(known) == 1:
         return known[0]
-    found = network.recognize(file.arrays)
+    found = _stated(network, file)
     if found is not None:
         return found
     if "torchvision" in known and (file.kind == "torch" or _speaks_torch(network, file.arrays)):
         return "torchvision"
-    if "keras" in known and file.kind in ("keras_h5", "keras3"):
-        return "keras"
+    if "keras" in known and file.kind in ("keras_h5", "keras3") and file.variant is None:
+        return "keras"  # where this package wrote the file, it may be any
     choices = " or ".join(f"variant={v!r}" for v in known)
     raise ValueError(
         f"{network.title}: {file.path} does not say whose weights it holds, and they want different input: "
         f"give {choices}{_other_network(network, file.arrays)}"
     )
+
+
+def check_variant(network: Network, variant: str, file: ForeignWeights) -> None:
+    """ValueError if a file says, or its values show, that it holds the weights of another variant."""
+    found = _stated(network, file)
+    if found is not None and found != variant:
+        raise ValueError(
+            f"{network.title}: the weights in {file.path} do not fit variant={variant!r} "
+            f"(they look like variant={found!r})"
+        )
+
+
+def _stated(network: Network, file: ForeignWeights) -> str | None:
+    """The variant that a file's attribute names, or that its values are known to be of."""
+    return file.variant if file.variant in network.variants else network.recognize(file.arrays)
 
 
 def _speaks_torch(network: Network, arrays: Mapping[str, np.ndarray]) -> bool:
@@ -106,10 +126,11 @@ def load(network: Network, variant: str, model: Model, file: ForeignWeights, inc
         return
     mine = {layer.name: layer for layer in model.layers if layer.weights}
     top = set(network.classifier)
-    found, unexpected = _by_layer(network, set(mine) | top, file.arrays)
+    found, unexpected = _by_layer(network, set(mine) | top, file)
+    ordered = file.kind in ("keras_h5", "keras3")
     missing, different, values = [], [], []
     for name, layer in mine.items():
-        for weight, label, array in _matched(layer, found.pop(name, {}), unexpected, name):
+        for weight, label, array in _matched(layer, found.pop(name, {}), unexpected, name, ordered):
             if array is None:
                 missing.append(f"{weight.name}")
             elif array.shape != weight.shape:
@@ -128,18 +149,27 @@ def load(network: Network, variant: str, model: Model, file: ForeignWeights, inc
         weight.assign(array)
 
 
-def _by_layer(
-    network: Network, known: set[str], arrays: Mapping[str, np.ndarray]
-) -> tuple[dict[str, LayerArrays], list[str]]:
-    """A file's arrays sorted by the network's layers, and the names of those that belong to none."""
+def _by_layer(network: Network, known: set[str], file: ForeignWeights) -> tuple[dict[str, LayerArrays], list[str]]:
+    """A file's arrays sorted by the network's layers, and the names of those that belong to none.
+
+    Raises:
+        ValueError: two arrays for one weight: the file holds more than one network.
+    """
     theirs = {name: name for name in known}
     for names in network.names:
         theirs.update((there, layer) for layer, there in names.items() if layer in known)
     found: dict[str, LayerArrays] = {}
+    sources: dict[tuple[str, str], str] = {}
     unexpected = []
-    for key, array in arrays.items():
+    for key, array in file.arrays.items():
         for layer, weight in _splits(key):
             if layer in theirs:
+                first = sources.setdefault((theirs[layer], weight), key)
+                if first != key:
+                    raise ValueError(
+                        f"{network.title}: {file.path} has two arrays for {theirs[layer]}/{short(weight)}: "
+                        f"{short(first)} and {short(key)}; leave one network in the file"
+                    )
                 found.setdefault(theirs[layer], {})[weight] = array
                 break
         else:
@@ -163,17 +193,18 @@ def _splits(key: str) -> Iterator[tuple[str, str]]:
 
 
 def _matched(
-    layer: Layer, arrays: LayerArrays, unexpected: list[str], name: str
+    layer: Layer, arrays: LayerArrays, unexpected: list[str], name: str, ordered: bool
 ) -> Iterator[tuple[Variable, str, np.ndarray | None]]:
-    """(weight, what the file calls it, its array in our layout or None) for each weight of a layer."""
+    """(weight, what the file calls it, its array in our layout or None) for each weight of a layer.
+
+    `ordered`: the file keeps them in the layer's own order, whatever they are called.
+    """
     weights = {w.name.rsplit("/", 1)[1]: w for w in layer.weights}
     torch = "weight" in arrays or "running_mean" in arrays
     if torch:
         names = {ours: _TORCH[ours] for ours in weights}
-    elif set(weights) <= set(arrays):
-        names = {ours: ours for ours in weights}
-    else:  # Keras' files have a layer's weights in the layer's own order, whatever they are called
-        names = dict(zip(weights, arrays, strict=False))
+    else:
+        names = names_in_file(layer, arrays, ordered) or {}
     unexpected += [f"{name}/{n}" for n in arrays if n not in names.values() and n != _UNUSED]
     for ours, weight in weights.items():
         there = names.get(ours)

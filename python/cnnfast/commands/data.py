@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +16,8 @@ from cnnfast.image.loading import image_dataset_from_directory
 from cnnfast.models import Model
 
 VALIDATION_SPLIT = 0.2
-_TRAINING_NAMES = {"train", "training", "trainingset", "trainset"}
-_VALIDATION_NAMES = {"validation", "val", "valid", "validationset", "valset"}
-_TEST_NAMES = {"test", "testing", "testset"}
+_TRAINING_NAMES = ("train", "training")
+_VALIDATION_NAMES = ("validation", "val", "valid")
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,6 @@ class TrainingData:
         """Names of class 0, of class 1 and so on."""
         return list(self.training.class_names or ())
 
-    def digest(self) -> str:
-        """Tells this choice of files and classes from any other."""
-        parts = [self.class_names, self.training.filenames, self.validation.filenames]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
 
 def find_training_data(
     directory: Path,
@@ -58,8 +50,7 @@ def find_training_data(
     """The images in a folder, and those to validate with.
 
     Args:
-        directory: has a folder for each class; or the two folders `train` and `validation` (or `val`), which have them;
-            a folder `test` beside them is left alone.
+        directory: has a folder for each class; or the two folders `train` and `validation` (or `val`), which have them.
         validation: a folder like the first, whose images are not trained with; else the one beside `train`; else
             a fifth of each class is kept for it, chosen by `seed`.
         augment: how the images are varied that are trained with, as for `image.transforms.get`.
@@ -70,8 +61,7 @@ def find_training_data(
 
     Raises:
         FileNotFoundError, NotADirectoryError: no such folder.
-        ValueError: no images, one class, other classes in the two folders, a class without images in one of them, or
-            an image in both.
+        ValueError: no images, one class, other classes in the two folders.
     """
     root, beside = _parts(directory)
     held = validation or beside
@@ -92,26 +82,7 @@ def find_training_data(
         "on_error": on_error,
         "cache": True,
     }
-    _check_apart(training, validating)
-    data = TrainingData(_dataset(training, shuffle=True, augment=augment, **options), _dataset(validating, **options))
-    _check_every_class(data.training, "train")
-    _check_every_class(data.validation, "validate")
-    return data
-
-
-def _check_apart(training: ImageFiles, validating: ImageFiles) -> None:
-    """ValueError if an image is in both parts, under whatever name."""
-    held = {os.path.realpath(path) for path in validating.file_paths}
-    if shared := [path for path in training.file_paths if os.path.realpath(path) in held]:
-        raise ValueError(f"{len(shared)} images are in the folders to train and to validate with, as {shared[0]}")
-
-
-def _check_every_class(dataset: ImageDataset, use: str) -> None:
-    """ValueError if a class has no image that can be read."""
-    names = dataset.class_names or []
-    counts = np.bincount(np.asarray(dataset.labels), minlength=len(names))
-    if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
-        raise ValueError(f"{dataset.directory}: class {missing[0]!r} has no image to {use} with")
+    return TrainingData(_dataset(training, shuffle=True, augment=augment, **options), _dataset(validating, **options))
 
 
 def held_back(files: ImageFiles, fraction: float, seed: int) -> np.ndarray:
@@ -144,24 +115,11 @@ def _dataset(files: ImageFiles, **options: Any) -> ImageDataset:
 
 
 def _parts(directory: Path) -> tuple[Path, Path | None]:
-    """The folder to train with, and the one beside it to validate with, if there is one.
-
-    Raises:
-        ValueError: folders that are named as parts of a data set, but not which one to validate with.
-    """
-    folders = [path for path in sorted(directory.iterdir()) if path.is_dir()] if directory.is_dir() else []
-    kinds = {path: "".join(c for c in path.name.lower() if c.isalnum()) for path in folders}
-    training = [path for path, kind in kinds.items() if kind in _TRAINING_NAMES]
-    held = [path for path, kind in kinds.items() if kind in _VALIDATION_NAMES]
-    if len(training) == len(held) == 1:
-        return training[0], held[0]
-    parts = _TRAINING_NAMES | _VALIDATION_NAMES | _TEST_NAMES
-    if training and set(kinds.values()) <= parts:
-        names = ", ".join(path.name for path in folders)
-        raise ValueError(
-            f"{directory} has the folders {names}, which are no classes: name {training[0]} as the folder to train "
-            "with, and with --validation one to validate with, if there is one"
-        )
+    """The folder to train with, and the one beside it to validate with, if there is one."""
+    for name in _TRAINING_NAMES:
+        held = [directory / other for other in _VALIDATION_NAMES if (directory / other).is_dir()]
+        if (directory / name).is_dir() and held:
+            return directory / name, held[0]
     return directory, None
 
 
@@ -172,13 +130,6 @@ def labelled_images(model: Model, directory: Path, *, batch_size: int, on_error:
         ValueError: the folder has other classes than the model, or no images.
     """
     names = model.class_names
-    found = list_images(directory, op="evaluate").class_names
-    if names is not None and set(found) != set(names):
-        raise ValueError(f"{directory} has the classes {found}, the model knows {names}")
-    if len(found) != number_of_classes(model):
-        raise ValueError(
-            f"{directory} has {len(found)} classes, {found}, the model tells {number_of_classes(model)} apart"
-        )
     return image_dataset_from_directory(
         directory,
         class_names=names,
@@ -188,24 +139,6 @@ def labelled_images(model: Model, directory: Path, *, batch_size: int, on_error:
         verbose=False,
         **_as_the_model_wants(model),
     )
-
-
-def number_of_classes(model: Model) -> int:
-    """How many classes a model tells apart.
-
-    Raises:
-        ValueError: it does not classify, or its class names are more or fewer.
-    """
-    shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
-    if len(shape) != 2 or shape[1] is None:
-        raise ValueError(
-            f"{model.name} does not classify images: its outputs have the shapes "
-            f"{[v.shape for v in model.outputs]}, expected one (N, classes)"
-        )
-    count = max(2, shape[1])  # one sigmoid tells two classes apart
-    if model.class_names is not None and len(model.class_names) != count:
-        raise ValueError(f"{model.name} tells {count} classes apart and has {len(model.class_names)} class names")
-    return count
 
 
 def images_named(model: Model, paths: Sequence[Path], *, batch_size: int) -> ImageDataset:

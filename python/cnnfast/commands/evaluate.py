@@ -8,9 +8,8 @@ from pathlib import Path
 from cnnfast.commands import arguments
 
 _EPILOG = """\
-MODEL is a .safetensors file that holds a whole model, or the folder of a training; it gets images as files have them,
-with values of 0 to 255, so what prepares them must be its first layer. The folders in DIR must bear the names of the
-model's classes.
+MODEL is a .safetensors file that holds a whole model, or the folder of a training. The folders in DIR must bear the
+names of the model's classes.
 """
 
 

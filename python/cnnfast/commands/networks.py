@@ -94,9 +94,6 @@ def base_of(model: Model) -> Model:
 def unfreeze_from(base: Model, start: str) -> None:
     """Lets a base's layers be trained from the first one on whose name begins with `start`; freezes those before.
 
-    Batch normalization stays frozen, and with it in inference mode: a few thousand photos are too few to learn moments
-    anew (https://keras.io/guides/transfer_learning/).
-
     Raises:
         ValueError: no name begins so; nothing has changed.
     """
@@ -105,6 +102,5 @@ def unfreeze_from(base: Model, start: str) -> None:
     if first is None:
         raise ValueError(f"no layer's name begins with {start!r}; the layers are {', '.join(names)}")
     base.trainable = True
-    for i, layer in enumerate(base.layers):
-        if i < first or isinstance(layer, layers.BatchNormalization):
-            layer.trainable = False
+    for layer in base.layers[:first]:
+        layer.trainable = False

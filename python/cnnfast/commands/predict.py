@@ -13,9 +13,8 @@ from cnnfast.commands import arguments
 from cnnfast.formats.atomic import atomic_write
 
 _EPILOG = """\
-MODEL is a .safetensors file that holds a whole model, or the folder of a training; it gets images as files have them,
-with values of 0 to 255, so what prepares them must be its first layer. Files that cannot be read are named and left
-out; the exit status is then 1.
+MODEL is a .safetensors file that holds a whole model, or the folder of a training. Files that cannot be read are named
+and left out; the exit status is then 1.
 """
 
 
@@ -43,28 +42,25 @@ def main(args: argparse.Namespace) -> int:
 
     arguments.use_threads(args.threads)
     model = load_model(arguments.model_file(args.model))
-    data.number_of_classes(model)
     images = data.images_named(model, args.images, batch_size=args.batch_size)
     arguments.name_skipped(images)
     scores = np.asarray(model.predict(images, verbose=0))
+    if scores.ndim != 2:
+        raise ValueError(f"{args.model} does not classify images: its output is {scores.shape}, expected (N, classes)")
     if scores.shape[1] == 1:  # one sigmoid: the score of class 1
         scores = np.concatenate([1 - scores, scores], axis=1)
     names = model.class_names or [str(i) for i in range(scores.shape[1])]
     if args.csv is not None:
         _write_csv(args.csv, images.file_paths, names, scores)
-    paths = [arguments.printable(path) for path in images.file_paths]
-    width = max(map(len, paths))
-    for path, row in zip(paths, scores, strict=True):
+    width = max(map(len, images.file_paths))
+    for path, row in zip(images.file_paths, scores, strict=True):
         best = np.argsort(-row, kind="stable")[: args.top]
         print(f"{path:<{width}}  " + "  ".join(f"{names[i]} {row[i]:.4f}" for i in best))
     return 1 if images.skipped else 0
 
 
 def _write_csv(path: Path, files: Sequence[str], names: Sequence[str], scores: np.ndarray) -> None:
-    with (
-        atomic_write(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["filename", "class", *names])
         writer.writerows([name, names[row.argmax()], *row.tolist()] for name, row in zip(files, scores, strict=True))

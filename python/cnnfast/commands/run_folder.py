@@ -76,11 +76,8 @@ class RunFolder:
         path: the folder; made if it is not there.
         settings: of the training; None to go on with what lies in the folder.
 
-    Nothing is written before `begin`.
-
     Raises:
-        ValueError: another training lies there that has got somewhere, or none and no settings are given, or its notes
-            are damaged.
+        ValueError: another training lies there, or none and no settings are given, or its notes are damaged.
 
     Attributes:
         path, settings: the folder and what the training in it was asked for.
@@ -89,37 +86,17 @@ class RunFolder:
 
     def __init__(self, path: Path, settings: Settings | None):
         self.path = path
-        self.results: list[StageResult] = []
-        self._photos: str | None = None
         notes = path / _NOTES
         if notes.exists():
-            found, photos, results = _read_notes(notes)
-            differences = [] if settings is None else found.differences(settings)
-            if differences and (results or (path / _WORK).exists()):
+            found, self.results = _read_notes(notes)
+            if settings is not None and (differences := found.differences(settings)):
                 raise ValueError(f"{path} holds another training ({'; '.join(differences)}): name another folder")
-            if not differences:
-                settings, self._photos, self.results = found, photos, results
+            self.settings = found
+            return
         if settings is None:
             raise ValueError(f"{path} holds no training that could go on; name a folder of images to begin one")
-        self.settings = settings
-
-    def begin(self, photos: str) -> None:
-        """Makes the folder, or goes on in it.
-
-        Args:
-            photos: the digest of what to train and validate with.
-
-        Raises:
-            ValueError: the training began with other photos. With the split drawn anew it would be validated with
-                photos that it was trained with.
-        """
-        if self._photos not in (None, photos):
-            raise ValueError(
-                f"{self.settings.directory} does not have the photos any more that the training in {self.path} began "
-                "with: name another folder for a new one"
-            )
-        self._photos = photos
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.settings, self.results = settings, []
+        path.mkdir(parents=True, exist_ok=True)
         self._write_notes()
 
     @property
@@ -135,7 +112,7 @@ class RunFolder:
 
     def clean_up(self, stage: str) -> None:
         """Removes what a stage kept while it ran."""
-        shutil.rmtree(self.path / _WORK / stage, ignore_errors=True)
+        shutil.rmtree(self.folder_of(stage))
         with contextlib.suppress(OSError):  # another stage's is still there
             (self.path / _WORK).rmdir()
 
@@ -162,25 +139,20 @@ class RunFolder:
         notes = {
             "version": VERSION,
             "settings": asdict(self.settings),
-            "photos": self._photos,
             "stages": [asdict(result) for result in self.results],
         }
         with atomic_write(self.path / _NOTES) as temporary:
             Path(temporary).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_notes(path: Path) -> tuple[Settings, str, list[StageResult]]:
-    try:
-        notes: Any = strict_json.parse(path.read_text(encoding="utf-8"), str(path))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text") from None
+def _read_notes(path: Path) -> tuple[Settings, list[StageResult]]:
+    notes: Any = strict_json.parse(path.read_text(encoding="utf-8"), str(path))
     version = strict_json.member(str(path), notes, "version", int)
     if version != VERSION:
         raise ValueError(f"{path} has version {version}, this package reads version {VERSION}")
     settings = strict_json.member(str(path), notes, "settings", dict)
-    photos = strict_json.member(str(path), notes, "photos", str)
     stages = strict_json.member(str(path), notes, "stages", list)
     try:
-        return Settings(**settings), photos, [StageResult(**stage) for stage in stages]
+        return Settings(**settings), [StageResult(**stage) for stage in stages]
     except TypeError as error:
         raise ValueError(f"{path} does not describe a training: {error}") from None

@@ -14,7 +14,7 @@ from cnnfast.commands import networks
 from cnnfast.commands.data import TrainingData
 from cnnfast.commands.run_folder import RunFolder, Settings, StageResult
 from cnnfast.features import FeatureExtractor
-from cnnfast.models import Model, Sequential
+from cnnfast.models import Model
 
 SCRATCH, HEAD, FINE_TUNE = "scratch", "head", "fine-tune"
 _WATCHED = "val_accuracy"
@@ -48,20 +48,6 @@ def stages_of(settings: Settings) -> list[str]:
     return [HEAD, FINE_TUNE] if settings.fine_tune else [HEAD]
 
 
-def check(settings: Settings, num_classes: int) -> None:
-    """Builds what the first stage will train, so that what cannot work is refused before anything is written.
-
-    Raises:
-        ValueError: images too small, an unknown base, weights that do not fit it, no such layer to fine-tune from.
-    """
-    if settings.base is None:
-        networks.small_convnet(settings.image_size, num_classes)
-        return
-    base = _base(settings)
-    if settings.fine_tune:
-        networks.unfreeze_from(networks.base_of(base), settings.fine_tune)
-
-
 def run_stage(stage: str, run: RunFolder, data: TrainingData) -> None:
     """Runs a stage to its end, from its beginning or from where it was interrupted; says what came out."""
     utils.set_random_seed(run.settings.seed)
@@ -80,7 +66,7 @@ def _scratch(run: RunFolder, data: TrainingData) -> StageResult:
 def _head(run: RunFolder, data: TrainingData) -> StageResult:
     """A head on the frozen base: on features that are computed once, unless each epoch has images of its own."""
     settings = run.settings
-    base = _base(settings)
+    base = networks.preprocessed_base(str(settings.base), settings.weights, settings.variant, settings.image_size)
     base.trainable = False
     head = networks.head_for(base.output_shape[-1], len(data.class_names))
     model = networks.joined(base, head)
@@ -94,10 +80,6 @@ def _head(run: RunFolder, data: TrainingData) -> StageResult:
     validation = extractor.extract(data.validation, path=folder / "features")
     held = (validation.features, validation.labels)
     return _fit(HEAD, run, head, (training.features, training.labels), held, model)
-
-
-def _base(settings: Settings) -> Sequential:
-    return networks.preprocessed_base(str(settings.base), settings.weights, settings.variant, settings.image_size)
 
 
 def _fine_tune(run: RunFolder, data: TrainingData) -> StageResult:

@@ -41,10 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "strong, randaugment or trivial (standard, if no name follows)"
     )  # fmt: skip
     parser.add_argument(
-        "--fine-tune",
-        type=arguments.not_empty,
-        metavar="LAYER",
-        help="then train the base too, from the layer whose name begins so",
+        "--fine-tune", metavar="LAYER", help="then train the base too, from the layer whose name begins so"
     )
     parser.add_argument("--image-size", type=count, default=150, metavar="N", help="rows and columns (%(default)s)")
     parser.add_argument("--batch-size", type=count, default=32, metavar="N", help="photos of a step (%(default)s)")
@@ -64,9 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patience", type=count, metavar="N", help="stop after so many epochs that were not the best (a third of all)"
     )
-    parser.add_argument(
-        "--seed", type=arguments.seed, default=1, metavar="N", help="start of all randomness (%(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="start of all randomness (%(default)s)")
     parser.add_argument("--on-error", choices=("skip", "raise"), default="skip", help="what to do about unreadable "
                         "files: name and skip them, or stop (%(default)s)")  # fmt: skip
     parser.add_argument("--threads", type=count, metavar="N", help="threads to compute with (all that are allowed)")
@@ -79,10 +74,6 @@ def main(args: argparse.Namespace) -> int:
         ValueError, OSError: see `RunFolder`, `find_training_data`, `applications` and `load_weights`.
     """
     arguments.use_threads(args.threads)
-    if args.directory is None:
-        _check_no_options(args)
-    else:
-        _check_outside(args.out, args.directory)
     run = RunFolder(args.out, None if args.directory is None else _settings(args))
     settings = run.settings
     from cnnfast.commands import results, stages
@@ -100,14 +91,10 @@ def main(args: argparse.Namespace) -> int:
     for dataset, use in ((data.training, "train with"), (data.validation, "validate with")):
         print(f"{dataset.samples} images to {use}, classes: {', '.join(data.class_names)}")
         arguments.name_skipped(dataset)
-    if not run.results:
-        stages.check(settings, len(data.class_names))
-    run.begin(data.digest())
     try:
         for stage in stages.stages_of(settings):
             if run.has(stage):
                 print(f"{stage}: finished before")
-                run.clean_up(stage)
             else:
                 stages.run_stage(stage, run, data)
     except KeyboardInterrupt:
@@ -115,23 +102,6 @@ def main(args: argparse.Namespace) -> int:
         return 130
     results.write(run, data.validation)
     return 0
-
-
-def _check_no_options(args: argparse.Namespace) -> None:
-    """ValueError if options came with a training that goes on: it goes on as it began."""
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    plain = vars(parser.parse_args(["--out", str(args.out)]))
-    given = [name for name, value in plain.items() if name not in ("out", "threads") and getattr(args, name) != value]
-    if given:
-        raise ValueError(f"--{given[0].replace('_', '-')} needs DIR: a training goes on as it began")
-
-
-def _check_outside(out: Path, directory: Path) -> None:
-    """ValueError if the results would lie among the photos, where they would be taken for a class."""
-    inside, photos = out.resolve(), directory.resolve()
-    if photos == inside or photos in inside.parents:
-        raise ValueError(f"--out {out} lies in the folder of the photos, {directory}: name a folder elsewhere")
 
 
 def _settings(args: argparse.Namespace) -> Settings:

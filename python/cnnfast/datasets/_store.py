@@ -9,7 +9,7 @@ from pathlib import Path
 _TIMEOUT = 30  # seconds without an answer from the server
 
 
-class DownloadError(RuntimeError):
+class DownloadError(RuntimeError, OSError):
     """A data set is neither on this computer nor could it be downloaded; the message says what to do."""
 
 

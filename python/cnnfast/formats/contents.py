@@ -13,11 +13,12 @@ class Refused(ValueError):
 
 @dataclass
 class Contents:
-    """The kind of a file, its arrays by name and where they stand in the model (see `ForeignWeights`)."""
+    """The kind of a file, its arrays by name, where they stand in the model, whose they are (see `ForeignWeights`)."""
 
     kind: str
     arrays: dict[str, np.ndarray]
     structure: dict[str, str] = field(default_factory=dict)
+    variant: str | None = None
 
 
 def put(arrays: dict[str, np.ndarray], name: str, array: np.ndarray) -> None:

@@ -15,8 +15,8 @@ WEIGHTS = "weights/"  # begins the names of arrays that are weights: weights/<la
 SLOTS = "optimizer/"  # of those that an optimizer keeps for each weight: optimizer/<layer>/<weight>/<slot>
 EXTRA = "extra/"  # of those that the caller of save_checkpoint added
 _ENTRIES = {
-    "weights": {"version", "kind"},
-    "model": {"version", "kind", "architecture", "training", "class_names"},
+    "weights": {"version", "kind", "variant"},
+    "model": {"version", "kind", "variant", "architecture", "training", "class_names"},
     "checkpoint": {"version", "kind", "epoch", "extra", "optimizer", "random"},
 }
 _ARRAYS = {"weights": (WEIGHTS,), "model": (WEIGHTS, SLOTS), "checkpoint": (WEIGHTS, SLOTS, EXTRA)}
@@ -25,6 +25,12 @@ _ARRAYS = {"weights": (WEIGHTS,), "model": (WEIGHTS, SLOTS), "checkpoint": (WEIG
 def document_of(kind: str, **entries: Any) -> dict[str, Any]:
     """A document of one of the kinds "weights", "model" and "checkpoint"."""
     return {"version": VERSION, "kind": kind, **entries}
+
+
+def variant_entry(model: Any) -> dict[str, str]:
+    """The entry that says whose weights a network of `applications` has; none for other models."""
+    variant = getattr(model, "variant", None)
+    return {} if variant is None else {"variant": variant}
 
 
 def read_document(path: Any, kinds: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -10,6 +10,8 @@ import numpy as np
 from cnnfast.formats.fit import Fit, grouped, listed
 from cnnfast.formats.foreign import ForeignWeights
 from cnnfast.formats.keras_order import keras_layers, leaves, structural_leaves
+from cnnfast.formats.strict_json import short
+from cnnfast.formats.weight_names import names_in_file
 from cnnfast.layers.base import Layer, snake_case
 
 Arrays = Mapping[str, np.ndarray]
@@ -88,9 +90,9 @@ def fit_keras3(fit: Fit, weights: ForeignWeights, by_name: bool) -> None:
     ours = dict(leaves(fit.model))
     by_class = dict(structural_leaves(fit.model))
     if by_name or (by_class.keys() != structured.keys() and ours.keys() == named.keys()):
-        _fit_named(fit, ours, named, by_name)  # also where a Sequential here is a functional model there
+        _fit_named(fit, ours, named, by_name, ordered=True)  # also where a Sequential here is a functional model there
     else:
-        _fit_named(fit, by_class, structured)
+        _fit_named(fit, by_class, structured, ordered=True)
 
 
 def fit_by_layer_names(fit: Fit, weights: ForeignWeights, by_name: bool) -> None:
@@ -106,14 +108,19 @@ def fit_by_layer_names(fit: Fit, weights: ForeignWeights, by_name: bool) -> None
         )
     else:
         for (path, layer), name in zip(ours.items(), theirs, strict=True):
-            fit.layer(path, layer, _in_order(layer, theirs[name]), name)
+            _fit_by_names(fit, path, layer, theirs[name], name, ordered=False)
 
 
-def _fit_named(fit: Fit, ours: Mapping[str, Layer], theirs: Mapping[str, Arrays], some: bool = False) -> None:
-    """Layers and arrays of the same names. What only one side has is a problem, unless `some` are enough."""
+def _fit_named(
+    fit: Fit, ours: Mapping[str, Layer], theirs: Mapping[str, Arrays], some: bool = False, ordered: bool = False
+) -> None:
+    """Layers and arrays of the same names. What only one side has is a problem, unless `some` are enough.
+
+    `ordered`: the file keeps each layer's arrays in the layer's own order.
+    """
     for path, layer in ours.items():
         if path in theirs:
-            fit.layer(path, layer, _in_order(layer, theirs[path]), path)
+            _fit_by_names(fit, path, layer, theirs[path], path, ordered)
     if some:
         return
     if missing := [path for path in ours if path not in theirs]:
@@ -122,7 +129,14 @@ def _fit_named(fit: Fit, ours: Mapping[str, Layer], theirs: Mapping[str, Arrays]
         fit.problem(f"not in the model: {listed(unexpected)}")
 
 
-def _in_order(layer: Layer, arrays: Arrays) -> list[np.ndarray]:
-    """A layer's arrays in the order of its weights: by their names where these are the layer's, else as they come."""
-    names = [w.name.rsplit("/", 1)[-1] for w in layer._weights]
-    return [arrays[name] for name in names] if set(names) == set(arrays) else list(arrays.values())
+def _fit_by_names(fit: Fit, path: str, layer: Layer, arrays: Arrays, source: str, ordered: bool) -> None:
+    """Offers a layer its arrays in the order of its weights."""
+    names = names_in_file(layer, arrays, ordered)
+    if len(arrays) == len(layer._weights) and names is None:
+        own = [w.name.rsplit("/", 1)[-1] for w in layer._weights]
+        fit.problem(
+            f"which is which of the weights {own} of layer {short(path)}? {short(source)} has {listed(list(arrays))}"
+        )
+        return
+    in_order = [arrays[there] for there in names.values()] if names and len(names) == len(arrays) else arrays.values()
+    fit.layer(path, layer, list(in_order), source)

@@ -41,7 +41,7 @@ def fit_torch(fit: Fit, weights: ForeignWeights, by_name: bool) -> None:
         fit: gathers what fits.
         weights: of torch's names and layouts.
         by_name: layers called as the module (`features.0`; a slash may stand for a dot) take its weights, others
-            keep theirs. Default is by order.
+            keep theirs. Default is by order, unless modules and layers have the same names.
     """
     modules = grouped({name.replace("/", "."): array for name, array in weights.arrays.items()}, ".")
     ours = {path.replace("/", "."): layer for path, layer in _running_order(fit.model)}
@@ -73,14 +73,15 @@ def _running_order(model: Layer, path: str = "", seen: frozenset[int] = frozense
 
 
 def _ordered(fit: Fit, kind: str, modules: list[str], ours: list[str]) -> list[str]:
-    """The modules in the order in which they were made.
+    """The modules in the order of the layers that are to take them: by name where all have the layers' names.
 
-    A state dict keeps it. A safetensors file is sorted by name, which says the order only where modules are numbered.
+    Else in the order in which they were made. A state dict keeps it. A safetensors file is sorted by name, which says
+    the order only where modules are numbered.
     """
-    if kind != "safetensors":
-        return modules
     if set(ours) == set(modules):
         return ours
+    if kind != "safetensors":
+        return modules
     if not all(re.fullmatch(r"\d+(\.\d+)*", name) for name in modules):
         raise fit.refuse(
             f"a safetensors file keeps no order, and its modules ({listed(modules)}) are not called as the layers "

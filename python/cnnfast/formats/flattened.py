@@ -17,6 +17,7 @@ from cnnfast.layers.base import Layer
 from cnnfast.models import Model
 
 Rows = np.ndarray  # feature i here is feature rows[i] in PyTorch
+_MIXED = np.empty(0, np.intp)  # of an image that a Reshape has given other rows: not worked out
 
 
 def flattened_rows(model: Model) -> dict[int, Rows]:
@@ -26,8 +27,8 @@ def flattened_rows(model: Model) -> dict[int, Rows]:
         model: made of layers and ops; models in it are looked into.
 
     Raises:
-        ValueError: features become images again (a dense layer, then a Reshape): the order of what made them is not
-            worked out.
+        ValueError: features become images again (a dense layer, then a Reshape), or images are flattened after a
+            Reshape to another form: the order of what made them is not worked out.
 
     Example:
         >>> top = layers.Dense(3)
@@ -49,7 +50,7 @@ def _trace(model: Model, inputs: Sequence[Rows | None], found: dict[int, Rows]) 
         if isinstance(node.op, Model):
             made = _trace(node.op, read, found)
         else:
-            if isinstance(node.op, Layer) and read and read[0] is not None:
+            if isinstance(node.op, Layer) and read and read[0] is not None and read[0] is not _MIXED:
                 found[id(node.op)] = read[0]
             made = [_after(node, values, read)] * len(node.outputs)
         rows.update((id(v), r) for v, r in zip(node.outputs, made, strict=True))
@@ -59,17 +60,23 @@ def _trace(model: Model, inputs: Sequence[Rows | None], found: dict[int, Rows]) 
 def _after(node: Node, values: Sequence[Value], read: Sequence[Rows | None]) -> Rows | None:
     """The rows of what a layer or op gives."""
     y = node.outputs[0]
-    if not values or isinstance(node.op, layers.Dense):
+    if not values or (isinstance(node.op, layers.Dense) and y.ndim == 2):
         return None  # its outputs are in the order of its own weights
     x = values[0]
+    if any(r is _MIXED for r in read) and y.ndim > 2:
+        return _MIXED
     if _reshapes(node):
+        if y.ndim == 2 and read[0] is _MIXED:
+            raise Refused("images get another form in a Reshape before they are flattened; PyTorch has another order")
         if y.ndim == 2 and x.ndim == 4:
             return _channels_first(x)
+        if y.ndim > 2 and x.ndim == 4 and y.shape != x.shape and x.shape[-1] != 1 and x.shape[1:3] != (1, 1):
+            return _MIXED
         if y.ndim == 4 and x.ndim == 2 and y.shape[-1] != 1 and y.shape[1:3] != (1, 1):
             raise Refused("features become images in a Reshape; PyTorch has their channels in another order")
     if isinstance(node.op, layers.Concatenate) or _name(node) == "concatenate":
         return _joined(values, read) if y.ndim == 2 else None
-    return next((r for r in read if r is not None), None) if y.shape == x.shape else None
+    return next((r for r in read if r is not None and r is not _MIXED), None) if y.shape == x.shape else None
 
 
 def _channels_first(x: Value) -> Rows | None:

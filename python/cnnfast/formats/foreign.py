@@ -34,12 +34,14 @@ class ForeignWeights:
         structure: where each array stands in the model, for Keras' kinds; else empty. For "keras_h5" the layer of the
             outermost model that it belongs to. For "keras3" the array's name with each layer called after its class
             and number within its model ("functional/conv2d_1/0"), which is what identifies layers there.
+        variant: what a file written by this package says of whose weights it holds: any text, or None.
     """
 
     path: str
     kind: str
     arrays: dict[str, np.ndarray]
     structure: dict[str, str] = field(default_factory=dict)
+    variant: str | None = None
 
 
 def read_foreign(path: str | os.PathLike[str]) -> ForeignWeights:
@@ -79,7 +81,7 @@ def read_foreign(path: str | os.PathLike[str]) -> ForeignWeights:
             raise ValueError(f"{name}: the file is damaged: {message[:300]!r}") from error
     if not arrays:
         raise ValueError(f"{name}: the file holds no weights")
-    return ForeignWeights(name, contents.kind, arrays, contents.structure)
+    return ForeignWeights(name, contents.kind, arrays, contents.structure, contents.variant)
 
 
 def path_of(path: str | os.PathLike[str]) -> str:

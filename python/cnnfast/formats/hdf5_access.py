@@ -43,15 +43,17 @@ class Hdf5File:
     Args:
         file: open for reading.
         size: of the file in bytes.
+        outer: bytes of the file that it was unpacked from, if any; its numbers are counted against these.
 
     Raises:
         ImportError: h5py is not installed.
         OSError: HDF5 does not take the file.
     """
 
-    def __init__(self, file: BinaryIO, size: int):
+    def __init__(self, file: BinaryIO, size: int, outer: int | None = None):
         self._h5py = h5py = import_h5py()
         self._source, self._size = file, size
+        self._most = MAX_EXPANSION * (size if outer is None else min(outer, size))
         self._objects = 0
         self._stored = self._unpacked = 0
         self._file = h5py.File(file, "r")
@@ -134,9 +136,12 @@ class Hdf5File:
             raise Refused(f"{short(path)} of shape {dataset.shape} needs {needed} bytes, the file has {stored} for it")
         self._stored += stored
         self._unpacked += needed
-        if self._stored > self._size or self._unpacked > MAX_EXPANSION * self._size:
-            raise Refused(f"the file has {self._size} bytes and describes {max(self._stored, self._unpacked)} and more")
-        if layout == h5d.CHUNKED and math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_EXPANSION * self._size:
+        if self._stored > self._size or self._unpacked > self._most:
+            raise Refused(
+                f"the file has {self._most // MAX_EXPANSION} bytes and describes {max(self._stored, self._unpacked)} "
+                "and more"
+            )
+        if layout == h5d.CHUNKED and math.prod(dataset.chunks) * dataset.dtype.itemsize > self._most:
             raise Refused(f"{short(path)} has chunks of {dataset.chunks}: more than a file of {self._size} bytes holds")
 
 

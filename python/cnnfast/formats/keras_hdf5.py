@@ -24,12 +24,17 @@ from cnnfast.formats.zip_archive import ZipArchive
 
 _LAYERS = ("layers", "_layer_checkpoint_dependencies")  # the latter in files of TensorFlow 2.12 and 2.13
 _NO_WEIGHTS = {"optimizer", "metrics", "compile_metrics", "loss_tracker", "seed_generator"}
+VARIANT = "cnnfast_variant"  # the attribute in which this package says whose weights a file holds
 _KERAS_ENTRY = "model.weights.h5"
 
 
-def read_h5(file: BinaryIO, size: int) -> Contents:
-    """The weights in an HDF5 file of any Keras. ValueError if it has no such weights, or refuses to be read."""
-    with Hdf5File(file, size) as h5:
+def read_h5(file: BinaryIO, size: int, outer: int | None = None) -> Contents:
+    """The weights in an HDF5 file of any Keras, perhaps unpacked from a file of `outer` bytes.
+
+    Raises:
+        ValueError: it has no such weights, or refuses to be read.
+    """
+    with Hdf5File(file, size, outer) as h5:
         root = h5.root
         if "model_weights" in root:
             root = root.group("model_weights")
@@ -38,7 +43,9 @@ def read_h5(file: BinaryIO, size: int) -> Contents:
             return _by_layer_names(root, layers)
         if not any(name in root for name in (*_LAYERS, "vars")) and not _has_vars(root):
             raise Refused("an HDF5 file, but not one with weights of Keras: it has neither layer_names nor layers/")
-        return _by_structure(root)
+        contents = _by_structure(root)
+        contents.variant = root.text(VARIANT)
+        return contents
 
 
 def read_keras(file: BinaryIO, size: int) -> Contents:
@@ -47,7 +54,7 @@ def read_keras(file: BinaryIO, size: int) -> Contents:
     if _KERAS_ENTRY not in archive.names:
         raise Refused(f"a zip file, but not one that Keras saved: it has no {_KERAS_ENTRY}")
     weights = archive.read(_KERAS_ENTRY)
-    return read_h5(io.BytesIO(weights), len(weights))
+    return read_h5(io.BytesIO(weights), len(weights), size)
 
 
 # Keras 1 and 2

@@ -3,8 +3,8 @@
 Pickle is a program: its instructions may name any function and call it. This machine knows only instructions that
 build plain values (numbers, texts, lists, tuples, dictionaries), and three that go beyond: GLOBAL gives a name of a
 closed table (`Globals`), REDUCE applies what that table says of the name, and BINPERSID asks the caller for a storage.
-Every other name and every other instruction is refused. Values are only moved, never copied or compared as wholes, so
-that what a program costs is bounded by its length.
+Every other name and every other instruction is refused. Values are only moved, never copied or compared as wholes. What
+a program costs is bounded by the number of its instructions: of a byte each, they make objects of a hundred.
 Source of the instructions: Lib/pickletools.py of https://github.com/python/cpython.
 """
 
@@ -18,6 +18,7 @@ from cnnfast.formats.contents import Refused
 from cnnfast.formats.strict_json import short
 
 MAX_PROGRAM = 2**24  # bytes; a tensor takes about 200
+MAX_INSTRUCTIONS = 2**20  # of all programs of a file; a tensor takes about 60
 _MAX_TEXT = 2**20  # bytes of one text
 
 Globals = Mapping[str, Any]  # "module.name" -> a function of the arguments, or a plain value
@@ -36,6 +37,7 @@ class Machine:
     def __init__(self, data: Any, known: Globals, persistent: Callable[[Any], Any], at: int = 0):
         self._data, self._known, self._persistent = data, known, persistent
         self.at = at
+        self._left = MAX_INSTRUCTIONS
 
     def run(self) -> Any:
         """The value of the program at `at`, which moves behind it. ValueError for all that is refused."""
@@ -44,6 +46,9 @@ class Machine:
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
         while True:
+            self._left -= 1
+            if self._left < 0:
+                raise Refused(f"the pickle has more than {MAX_INSTRUCTIONS} instructions")
             code = self._byte()
             if code == _STOP:
                 if len(self._stack) != 1 or self._marks:

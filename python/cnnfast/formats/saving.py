@@ -11,7 +11,7 @@ import numpy as np
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.architecture import CustomObjects, model_config, model_from_config
 from cnnfast.formats.compilation import compile_as_described, describe_compilation
-from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document, variant_entry
 from cnnfast.formats.strict_json import member
 from cnnfast.formats.weights import check_weights, named_weights, set_weights, weight_arrays
 from cnnfast.layers.base import initial_values_from
@@ -43,7 +43,9 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
     name = safetensors_io.checked_path(path)
     training, state = describe_compilation(model, include_optimizer)
     names = {} if model.class_names is None else {"class_names": model.class_names}
-    document = document_of("model", architecture=model_config(model), training=training, **names)
+    document = document_of(
+        "model", architecture=model_config(model), training=training, **names, **variant_entry(model)
+    )
     safetensors_io.write(name, weight_arrays(model) | state, document)
 
 

@@ -23,6 +23,7 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # under which training scripts keep a state dict
 _PREFIXES = ("module.", "_orig_mod.")  # of models saved inside DataParallel or torch.compile
+MAX_PROGRAM_EXPANSION = 16  # of a data.pkl that someone packed; that of a network shrinks less than 10-fold
 MAX_SHARING = 2  # bytes of tensors for each byte of storages: tied weights are views of one storage
 
 ReadStorage = Callable[[Storage], bytes]
@@ -54,6 +55,8 @@ def _read_zip(file: BinaryIO, size: int) -> tuple[Any, ReadStorage, str]:
     order = "little"
     if f"{root}byteorder" in archive.names:
         order = archive.read(f"{root}byteorder", 100).decode("ascii")
+    if archive.expansion(programs[0]) > MAX_PROGRAM_EXPANSION:
+        raise Refused(f"its data.pkl is packed more than {MAX_PROGRAM_EXPANSION}-fold; torch.save does not pack it")
     machine = Machine(archive.read(programs[0], MAX_PROGRAM), GLOBALS, _storage)
     return machine.run(), lambda storage: archive.read(f"{root}data/{storage.key}", storage.nbytes), order
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast.formats import safetensors_io
-from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document, variant_entry
 from cnnfast.formats.fit import Fit
 from cnnfast.formats.fit_keras import fit_by_layer_names, fit_h5, fit_keras3
 from cnnfast.formats.fit_torch import fit_torch, is_torch_like
@@ -38,7 +38,7 @@ def save_weights(model: Layer, path: Any) -> None:
     if path_of(path).endswith(KERAS_SUFFIX):
         write_keras_weights(model, path_of(path))
     else:
-        safetensors_io.write(path, _as_in_files(named), document_of("weights"))
+        safetensors_io.write(path, _as_in_files(named), document_of("weights", **variant_entry(model)))
 
 
 def load_weights(model: Layer, path: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:

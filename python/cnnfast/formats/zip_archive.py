@@ -54,6 +54,10 @@ class ZipArchive:
             raise Refused(f"the zip file has no entry {short(name)}")
         return self._entries[name].file_size
 
+    def expansion(self, name: str) -> float:
+        """How many bytes an entry of this archive unpacks to for each of its bytes in the file."""
+        return self.size(name) / max(self._entries[name].compress_size, 1)
+
     def read(self, name: str, limit: int | None = None) -> bytes:
         """An entry's bytes.
 

@@ -151,7 +151,6 @@ class FitLoop:
             "feed": self._feed.get_state(),
             "results": self._stepper.get_state() if self._feed.step else None,
             "callbacks": self._callbacks.get_state(),
-            "stopped": bool(self._model.stop_training),
         }
         save_checkpoint(path, self._model, epoch=self.epoch, extra=pack(state, arrays), arrays=arrays)
 
@@ -169,7 +168,6 @@ class FitLoop:
             self._feed.set_state(state["feed"])
             self._stepper.set_state(state["results"])
             self._callbacks.set_state(state["callbacks"])
-            self._model.stop_training = bool(state.get("stopped", False))  # nothing is left to do then
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: not a checkpoint of fit: {error!r}") from error
         self.epoch = epoch
