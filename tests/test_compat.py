@@ -135,6 +135,28 @@ def test_optimizers_take_the_arguments_of_keras_2():
     assert type(model.optimizer) is cnnfast.optimizers.RMSprop
 
 
+def test_a_programs_own_optimizer_stays_what_it_is():
+    class Still(tf.keras.optimizers.SGD):
+        def _numbers(self, rate):
+            return super()._numbers(0 * rate)
+
+    still = Still(lr=0.1, momentum=0.5)
+    assert type(still) is Still and still.lr == still.learning_rate == 0.1 and still.momentum == 0.5
+    assert isinstance(still, tf.keras.optimizers.SGD) and isinstance(still, cnnfast.optimizers.SGD)
+    assert not isinstance(tf.keras.optimizers.SGD(), Still)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(still, "mse")
+    before = model.get_weights()
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+    assert model.optimizer is still
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_images_in_folders_are_found_where_keras_2_had_them():
+    found = tf.keras.preprocessing.image_dataset_from_directory
+    assert found is tf.keras.utils.image_dataset_from_directory
+
+
 def test_old_names_of_the_backend():
     keras.backend.clear_session()
     assert keras.layers.Dense(1).name == "dense" and keras.backend.image_data_format() == "channels_last"

@@ -91,29 +91,38 @@ class _Stand(type):
     stands_for: type
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, cls.stands_for)
+        is_stand = "stands_for" in vars(cls)  # and not a program's own class made of it
+        return isinstance(instance, cls.stands_for) if is_stand else super().__instancecheck__(instance)
 
 
 def _with_old_arguments(cls: type[_optimizers.Optimizer]) -> Callable[..., _optimizers.Optimizer]:
     """The class under its own name, made with Keras 2's arguments `lr` and `decay` too.
 
-    lr is learning_rate; with decay d the rate of step t (from 0) is learning_rate / (1 + d t).
+    lr is learning_rate; with decay d the rate of step t (from 0) is learning_rate / (1 + d t). Classes made of it are
+    classes of their own, which take these arguments too.
     """
 
     class Old(cls, metaclass=_Stand):  # type: ignore[misc, valid-type]
         stands_for = cls
 
-        def __new__(old, *args: Any, lr: Any = None, decay: float = 0.0, **kwargs: Any) -> Any:
+        def __new__(old, *args: Any, **kwargs: Any) -> Any:
+            if old is not Old:
+                return super().__new__(old)
+            made: Any = cls.__new__(cls)
+            Old.__init__(made, *args, **kwargs)
+            return made
+
+        def __init__(self, *args: Any, lr: Any = None, decay: float = 0.0, **kwargs: Any) -> None:
             from cnnfast import schedules
 
             if lr is not None:
                 if args or "learning_rate" in kwargs:
                     raise TypeError(f"{cls.__name__}: lr is the old name of learning_rate; give one of the two")
                 kwargs["learning_rate"] = lr
-            made = cls(*args, **kwargs)
+            cls.__init__(self, *args, **kwargs)
             if decay:
-                made.learning_rate = schedules.InverseTimeDecay(made.learning_rate, 1, decay)
-            return made
+                this: Any = self
+                this.learning_rate = schedules.InverseTimeDecay(this.learning_rate, 1, decay)
 
     Old.__name__, Old.__qualname__, Old.__doc__ = cls.__name__, cls.__qualname__, cls.__doc__
     return Old
@@ -161,7 +170,7 @@ _parts: Mapping[str, Namespace] = {
         schedules=Namespace("keras.optimizers.schedules", "cnnfast.schedules"),
         **_old_optimizers,
     ),
-    "preprocessing": Namespace("keras.preprocessing", "cnnfast.preprocessing", image=_image),
+    "preprocessing": Namespace("keras.preprocessing", "cnnfast.preprocessing", "cnnfast.image", image=_image),
     "regularizers": Namespace("keras.regularizers", "cnnfast.regularizers"),
     "utils": Namespace("keras.utils", "cnnfast.utils", "cnnfast.preprocessing.image", "cnnfast.image"),
 }

@@ -103,6 +103,11 @@ class Optimizer:
         return rate
 
     @property
+    def lr(self) -> float:
+        """`learning_rate` under the name it had in Keras 2, for reading."""
+        return self.learning_rate
+
+    @property
     def schedule(self) -> Callable[[int], float] | None:
         """The schedule, if the learning rate follows one."""
         return self._schedule

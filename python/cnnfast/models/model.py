@@ -40,6 +40,7 @@ class Model(Trainer, Layer):
     """
 
     preprocessing: str | None = None  # of a network from `applications`: the mode of `Preprocess` for its images
+    variant: str | None = None  # of a network from `applications`: whose weights it has, or is made for
 
     def __init__(
         self,
