@@ -22,14 +22,23 @@ MODULES = [
 
 @pytest.fixture
 def names():
-    """What examples speak of without saying where it comes from: the package, a compiled model and its data."""
+    """What examples speak of without saying where it comes from: the package, models and their data."""
     random.set_seed(1)
     layers.base.reset_names()
     x, y = random.get_generator().normal(size=(20, 4)), np.arange(20) % 2
     model = Sequential([Input((4,)), layers.Dense(2, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    convnet = Sequential(
+        [
+            Input((16, 16, 3)),
+            layers.Conv2D(4, 3, activation="relu", name="conv"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    images = random.get_generator().uniform(size=(4, 16, 16, 3)).astype(np.float32)
     return {"np": np, "cnnfast": cnnfast, "ops": ops, "layers": layers, "Input": Input, "Sequential": Sequential,
-            "model": model, "x": x, "y": y}  # fmt: skip
+            "model": model, "x": x, "y": y, "convnet": convnet, "images": images}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

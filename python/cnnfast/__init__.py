@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         compat,
         config,
         datasets,
+        explain,
         features,
         image,
         initializers,
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from cnnfast.schedules import lr_find
 
 _MODULES = (
-    "activations", "applications", "callbacks", "compat", "config", "datasets", "features", "image", "initializers",
-    "layers", "losses", "metrics", "models", "ops", "optimizers", "plots", "preprocessing", "regularizers", "schedules",
-    "utils",
+    "activations", "applications", "callbacks", "compat", "config", "datasets", "explain", "features", "image",
+    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "plots", "preprocessing",
+    "regularizers", "schedules", "utils",
 )  # fmt: skip
 _NAMES = {
     "Input": "cnnfast.layers.input",

@@ -21,7 +21,7 @@ command, or "cnnfast train --out RUN" alone, goes on with the epoch that was int
   cnnfast train photos --base vgg16 --weights vgg16.npz --out run            a head on a pre-trained base
   cnnfast train photos --base vgg16 --weights vgg16.npz --augment --fine-tune block5 --out run
 """
-_SCRATCH_EPOCHS, _AUGMENTED_EPOCHS, _HEAD_EPOCHS, _FINE_TUNE_EPOCHS = 20, 40, 20, 3
+_SCRATCH_EPOCHS, _AUGMENTED_EPOCHS, _HEAD_EPOCHS, _FINE_TUNE_EPOCHS = 20, 80, 20, 3
 _SCRATCH_RATE, _HEAD_RATE, _FINE_TUNE_RATE = 2e-3, 1e-3, 2e-5
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnfast.graph.values import Graph, Value, given
 
 
-def differentiate(graph: Graph, outputs: Sequence[tuple[Value, Any]], wrt: Sequence[Value]) -> list[Value | None]:
+def differentiate(
+    graph: Graph,
+    outputs: Sequence[tuple[Value, Any]],
+    wrt: Sequence[Value],
+    rules: Mapping[str, Callable[..., list[Any]]] | None = None,
+) -> list[Value | None]:
     """Adds the gradient nodes of `outputs` to `graph`.
 
     Args:
         graph: holds all nodes of the outputs, each after the nodes it needs.
         outputs: pairs (value, its gradient): a value of the same shape or, for a scalar loss, a float.
         wrt: values to differentiate by.
+        rules: gradient rules by the names of ops, in place of the ops' own: what comes out is then no gradient.
 
     Returns:
         For each value of `wrt` its gradient, or None if no output depends on it through differentiable ops.
@@ -31,7 +37,7 @@ def differentiate(graph: Graph, outputs: Sequence[tuple[Value, Any]], wrt: Seque
         needs = [v is not None and id(v) in reached for v in node.inputs]
         if not any(needs) or all(g is None for g in grads):
             continue
-        rule = getattr(node.op, "gradient", None)
+        rule = (rules or {}).get(node.op.name) or getattr(node.op, "gradient", None)
         if rule is None:
             raise ValueError(f"{node.op.name}: this op has no gradient")
         for i, gradient in enumerate(rule(node, grads, needs)):

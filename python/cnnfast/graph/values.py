@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -172,6 +172,23 @@ def given(node: Node, i: int) -> Value:
     return value
 
 
+class Applied(NamedTuple):
+    """One application of a layer while a graph was built.
+
+    Attributes:
+        path: names of the layers around it and its own, the outermost first.
+        layer: the layer.
+        inputs, outputs: its values in this graph.
+        nodes: which of the graph's nodes compute it, those of the layers inside it included.
+    """
+
+    path: tuple[str, ...]
+    layer: Layer
+    inputs: list[Value]
+    outputs: list[Value]
+    nodes: range
+
+
 class Graph:
     """Nodes in the order they run, while a Program is being built.
 
@@ -185,6 +202,8 @@ class Graph:
         self._variables: dict[int, Value] = {}
         self._salt = 0
         self.losses: list[Value] = []  # scalars that layers add to the loss
+        self.applied: list[Applied] = []  # each application of a layer, after those of the layers inside it
+        self._path: list[str] = []  # names of the layers that are being applied, the outermost first
 
     def input(self, spec: Spec, name: str = "") -> Value:
         """A value that each run is fed with."""
@@ -206,6 +225,19 @@ class Graph:
         counts = Counter(id(v) for node in self.nodes for v in node.inputs if v is not None)
         counts.update(id(v) for v in keep)
         return counts
+
+    def apply(self, layer: Layer, inputs: list[Value], call: Callable[[], Any]) -> Any:
+        """What `call` gives, which applies `layer` to `inputs`; takes a note of it."""
+        begin = len(self.nodes)
+        self._path.append(layer.name)
+        try:
+            result = call()
+            outputs = list(result) if isinstance(result, (list, tuple)) else [result]
+            nodes = range(begin, len(self.nodes))
+            self.applied.append(Applied(tuple(self._path), layer, inputs, outputs, nodes))
+        finally:
+            self._path.pop()
+        return result
 
     def next_salt(self) -> int:
         """A number for each random op of the graph, the same whenever the same graph is built."""

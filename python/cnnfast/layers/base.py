@@ -260,9 +260,14 @@ class Layer:
         self._build_from([tuple(x.shape) for x in flat], isinstance(inputs, (list, tuple)))
         if symbolic and symbolic[0].graph is None:
             return self._define(inputs, flat, training)
+        graph = symbolic[0].graph if symbolic else None
         if training is None:
-            graph = symbolic[0].graph if symbolic else None
             training = graph.training if graph is not None else False
+        if graph is None:
+            return self._call(inputs, training)
+        return graph.apply(self, symbolic, lambda: self._call(inputs, training))
+
+    def _call(self, inputs: Any, training: bool | None) -> Any:
         return self.call(inputs, training=training) if self._takes_training else self.call(inputs)  # type: ignore[call-arg]
 
     def _build_from(self, shapes: list[Shape], several: bool) -> None:

@@ -72,7 +72,7 @@ class Engine:
     def predict(self, xs: Arrays) -> list[np.ndarray]:
         """The model's outputs, in inference mode."""
         xs = [_feedable(x, self._model.name) for x in xs]
-        program = self._cached(("predict", *_shapes(xs)), lambda: self._build_predict(xs))
+        program = self.cached(("predict", *_shapes(xs)), lambda: self._build_predict(xs))
         _, outputs = program.run(xs)
         return outputs
 
@@ -107,7 +107,7 @@ class Engine:
         used = [i for i, loss in enumerate(self.losses) if loss is not None and not isinstance(loss, NumpyLoss)]
         feeds = [*xs, *(ys[i] for i in used), *(w for i in used if (w := given[i]) is not None)]
         key = (kind, *_shapes(xs), tuple(w is not None for w in given), self._trainable_key(kind))
-        step = self._cached(key, lambda: self._build_losses(kind == "train", xs, ys, given, used))
+        step = self.cached(key, lambda: self._build_losses(kind == "train", xs, ys, given, used))
         if kind == "train":
             self.optimizer.prepare_step()
         seed = random.next_seed() if step.program.is_random else 0
@@ -155,7 +155,8 @@ class Engine:
 
     # Building
 
-    def _cached(self, key: Any, build: Any) -> Any:
+    def cached(self, key: Any, build: Any) -> Any:
+        """What `build` gave for this key, or gives now; forgotten when the model's structure changes."""
         if self._changes != self._model.changes:
             self._forget_if_changed()
         key = (core.isa(), core.conv2d_algorithm(), *key)
@@ -203,7 +204,7 @@ class Engine:
         def build() -> list[Spec]:
             return [v.spec for v in self._trace(Graph(training=False), xs)[1]]
 
-        return self._cached(("specs", *_shapes(xs)), build)
+        return self.cached(("specs", *_shapes(xs)), build)
 
     def _build_losses(self, training: bool, xs: Arrays, ys: Arrays, given: Sequence[Any], used: list[int]) -> Step:
         graph = Graph(training=training)

@@ -1,0 +1,318 @@
+"""What explanations ask of a model: values inside it, scores, and gradients of a target by them.
+
+Nothing is attached to the model. Its layers are traced once more into a graph of their own, in which any value can be
+fetched or differentiated by; the Program is kept with the model's others and forgotten with them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnfast.explain.places import LayerLike, Place, find, last_maps, places_in, spatial
+from cnnfast.explain.targets import Target, TargetLike, resolved
+from cnnfast.graph.differentiate import differentiate
+from cnnfast.graph.program import Program
+from cnnfast.graph.values import Graph, Spec, Value, given
+from cnnfast.models.engine import Engine
+from cnnfast.models.model import Model
+from cnnfast.ops.core import OPS, Op
+from cnnfast.ops.shape import reshape
+
+BATCH_SIZE = 32
+_SEEN_THROUGH = ("softmax", "sigmoid")
+_log = logging.getLogger("cnnfast.explain")
+
+Rules = Mapping[str, Callable[..., list[Any]]]
+
+
+@dataclass
+class Found:
+    """What a Probe found out about some samples.
+
+    Attributes:
+        rows: which of all samples they are.
+        scores: (n, ...), before a final softmax or sigmoid.
+        weights: like `scores`: what the target multiplies each with; None if the target is a function.
+        values: (n, ...) for each layer that was asked for.
+        gradients: of the target by each of `values`, if they were asked for.
+        inputs: gradients of the target by each input of the model, if they were asked for.
+    """
+
+    rows: slice
+    scores: np.ndarray
+    weights: np.ndarray | None
+    values: list[np.ndarray]
+    gradients: list[np.ndarray]
+    inputs: list[np.ndarray]
+
+
+@dataclass
+class _Steps:
+    """A Program and what its fetches are: scores, values, their gradients, inputs' gradients."""
+
+    program: Program
+    is_linear: bool  # the target's weights are fed, between the two halves
+    counts: tuple[int, int, int]
+    score_shape: tuple[int, ...]
+
+
+class Probe:
+    """A model as explanations see it.
+
+    Args:
+        model: built, or of a kind that is built when it is called.
+        x: (N, H, W, C), or a list of arrays for a model with several inputs; uint8 or float, as the model wants it.
+        op: name of the method, for messages.
+        output: which of the model's outputs, by number or name.
+        batch_size: samples run at once.
+
+    Attributes:
+        model, op: as given.
+        xs: the inputs as float32.
+        several: whether x was a list.
+        places: where one can look, in the order of running.
+        seen_through: "softmax", "sigmoid" or None: what stands between the scores and the model's output.
+
+    Raises:
+        TypeError: no model, or inputs that are no numbers.
+        ValueError: inputs that do not fit the model, values that are not finite, an output that is not there.
+    """
+
+    def __init__(self, model: Model, x: Any, *, op: str, output: int | str = 0, batch_size: int = BATCH_SIZE):
+        if not isinstance(model, Model):
+            raise TypeError(f"{op}: model must be a cnnfast model, got {type(model).__name__}")
+        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
+            raise ValueError(f"{op}: batch_size must be a whole number from 1, got {batch_size!r}")
+        self.model, self.op, self._output = model, op, output
+        self.several = isinstance(x, (list, tuple))
+        self.xs = _checked_inputs(op, x if self.several else [x])
+        self._batch_size = min(int(batch_size), self.count)
+        graph, _, score, self.seen_through = self._trace(self._batch_size)
+        self.places = places_in(graph, model, score)
+        if self.seen_through:
+            _log.info("%s: explains the scores before the final %s of %s", op, self.seen_through, model.name)
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.xs[0])
+
+    def place(self, layer: LayerLike) -> Place:
+        """The place that a name stands for; "auto" is the last convolutional feature map.
+
+        Raises:
+            TypeError, ValueError: see `find` and `last_maps`.
+        """
+        if isinstance(layer, str) and layer == "auto":
+            graph, _, score, _ = self._trace(self._batch_size)
+            return last_maps(self.op, graph, places_in(graph, self.model, score))
+        return find(self.op, self.places, layer)
+
+    def maps(self, layer: LayerLike) -> Place:
+        """A place whose output is maps that the score depends on. ValueError otherwise, which names those that are."""
+        return spatial(self.op, self.place(layer), self.places)
+
+    def target(self, target: TargetLike) -> Target | Callable[[Value], Value]:
+        """The target for these samples, checked."""
+        if callable(target) and not isinstance(target, Target):
+            return target
+        return resolved(self.op, target, self.count, self.model.class_names)
+
+    def run(
+        self,
+        target: TargetLike = None,
+        *,
+        values: Sequence[Place] = (),
+        gradients: bool = False,
+        inputs: bool = False,
+        rules: Rules | None = None,
+        xs: Sequence[np.ndarray] | None = None,
+    ) -> Iterator[Found]:
+        """What is asked for, a batch of samples after the other.
+
+        Args:
+            target: what the gradients are of; see `TargetLike`.
+            values: places whose values are wanted.
+            gradients: whether the gradients by these values are wanted too.
+            inputs: whether the gradients by the model's inputs are wanted.
+            rules: other gradient rules by the names of ops.
+            xs: other inputs of the same samples instead of `self.xs`.
+
+        Raises:
+            ValueError: a target that does not fit; a value that the target does not depend on; scores that are not
+                finite.
+        """
+        wanted = self.target(target)
+        given_xs = self.xs if xs is None else list(xs)
+        for begin in range(0, self.count, self._batch_size):
+            rows = slice(begin, min(begin + self._batch_size, self.count))
+            yield self._run([a[rows] for a in given_xs], rows, wanted, values, gradients, inputs, rules)
+
+    def scores(self, xs: Sequence[np.ndarray] | None = None) -> np.ndarray:
+        """Scores (n, ...) before a final softmax or sigmoid, of these samples or of any others of the same shape."""
+        arrays = self.xs if xs is None else list(xs)
+        parts = []
+        for begin in range(0, len(arrays[0]), BATCH_SIZE):
+            chunk = [np.ascontiguousarray(a[begin : begin + BATCH_SIZE]) for a in arrays]
+            steps = self._steps(len(chunk[0]), None, (), False, False, None)
+            parts.append(steps.program.run(chunk)[1][0])
+        return np.concatenate(parts)
+
+    # One batch
+
+    def _run(
+        self,
+        xs: list[np.ndarray],
+        rows: slice,
+        target: Target | Callable[[Value], Value],
+        values: Sequence[Place],
+        gradients: bool,
+        inputs: bool,
+        rules: Rules | None,
+    ) -> Found:
+        function = None if isinstance(target, Target) else target
+        steps = self._steps(len(xs[0]), function, [p.index for p in values], gradients, inputs, rules)
+        n_values, n_gradients, n_inputs = steps.counts
+        weights = None
+        if steps.is_linear:
+            feed = np.zeros(steps.score_shape, np.float32)
+            _, (scores, *_) = steps.program.run([*xs, feed], half=0, fetch=[0])
+            assert isinstance(target, Target)
+            weights = target.weights(self._finite(scores), rows)
+            rest = range(1, 1 + n_values + n_gradients + n_inputs)
+            _, found = steps.program.run([*xs, weights], half=1, fetch=rest)
+        else:
+            _, (scores, *found) = steps.program.run(xs)
+            self._finite(scores)
+            if isinstance(target, Target):
+                weights = target.weights(scores, rows)
+        ends = n_values, n_values + n_gradients
+        return Found(rows, scores, weights, found[: ends[0]], found[ends[0] : ends[1]], found[ends[1] :])
+
+    def _finite(self, scores: np.ndarray) -> np.ndarray:
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{self.op}: {self.model.name} gives scores that are not finite; they cannot be explained")
+        return scores
+
+    # Building
+
+    def _steps(
+        self,
+        n: int,
+        function: Callable[[Value], Value] | None,
+        values: Sequence[int],
+        gradients: bool,
+        inputs: bool,
+        rules: Rules | None,
+    ) -> _Steps:
+        key = (
+            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(values), gradients, inputs,
+            None if rules is None else tuple(sorted(rules.items())),
+        )  # fmt: skip
+        engine: Engine = self.model._engine  # type: ignore[assignment]
+        return engine.cached(key, lambda: self._build(n, function, values, gradients, inputs, rules))
+
+    def _build(
+        self,
+        n: int,
+        function: Callable[[Value], Value] | None,
+        values: Sequence[int],
+        gradients: bool,
+        inputs: bool,
+        rules: Rules | None,
+    ) -> _Steps:
+        graph, feeds, scores, _ = self._trace(n)
+        looked_at = [graph.applied[i].outputs[0] for i in values]
+        wrt = [*(looked_at if gradients else []), *(feeds if inputs else [])]
+        if not wrt:
+            program = Program(graph, feeds, [scores, *looked_at])
+            return _Steps(program, False, (len(looked_at), 0, 0), scores.spec.known_shape)
+        names = [*([graph.applied[i].layer.name for i in values] if gradients else []), *self.model.input_names]
+        if function is None:
+            end: Value = scores
+            seed: Any = graph.input(Spec(scores.spec.known_shape))
+        else:
+            end = self._applied(function, scores)
+            seed = graph.constant(np.ones(end.spec.known_shape, np.float32))
+        found = differentiate(graph, [(end, seed)], wrt, rules)
+        for name, gradient in zip(names, found, strict=False):
+            if gradient is None:
+                raise ValueError(f"{self.op}: what is to be explained does not depend on {name!r}")
+        program = Program(
+            graph,
+            feeds if function is not None else [*feeds, seed],
+            [scores, *looked_at, *(g for g in found if g is not None)],
+            pause_at=[scores] if function is None else (),
+        )
+        counts = len(looked_at), len(looked_at) if gradients else 0, len(feeds) if inputs else 0
+        return _Steps(program, function is None, counts, scores.spec.known_shape)
+
+    def _applied(self, function: Callable[[Value], Value], scores: Value) -> Value:
+        end = function(scores)
+        if not isinstance(end, Value) or end.graph is not scores.graph:
+            raise TypeError(
+                f"{self.op}: a target that is a function takes the symbolic scores {scores.shape} and gives what "
+                f"cnnfast.ops make of them, got {type(end).__name__}"
+            )
+        if end.spec.shape[:1] != scores.spec.shape[:1]:
+            raise ValueError(
+                f"{self.op}: a target that is a function must keep the samples apart: of scores {scores.shape} it made "
+                f"{end.shape}"
+            )
+        return end
+
+    def _trace(self, n: int) -> tuple[Graph, list[Value], Value, str | None]:
+        """The model in a new graph for n samples: its inputs, the scores and what stands behind them."""
+        graph = Graph(training=False)
+        feeds = [graph.input(Spec((n, *a.shape[1:]))) for a in self.xs]
+        outputs = self.model(feeds if len(feeds) > 1 or self.model._several[0] else feeds[0], training=False)
+        several = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        scores, seen_through = _scores_behind(several[self._output_number(len(several))])
+        return graph, feeds, scores, seen_through
+
+    def _output_number(self, count: int) -> int:
+        if isinstance(self._output, str):
+            names = self.model.output_names
+            if self._output not in names:
+                raise ValueError(f"{self.op}: no output is named {self._output!r}; they are {', '.join(names)}")
+            return names.index(self._output)
+        if not 0 <= self._output < count:
+            raise ValueError(f"{self.op}: output {self._output} is out of range, {self.model.name} has {count}")
+        return self._output
+
+
+def _scores_behind(output: Value) -> tuple[Value, str | None]:
+    """What a final softmax or sigmoid is made of, seen through reshapes of it; the output itself without one."""
+    node = output.node
+    if node is None or not isinstance(node.op, Op):
+        return output, None
+    if node.op.name in _SEEN_THROUGH:
+        return given(node, 0), node.op.name
+    if node.op is OPS["reshape"]:
+        before = given(node, 0)
+        scores, name = _scores_behind(before)
+        if name is not None and before.shape[-1:] == output.shape[-1:]:
+            return reshape(scores, output.spec.known_shape), name
+    return output, None
+
+
+def _checked_inputs(op: str, xs: Sequence[Any]) -> list[np.ndarray]:
+    arrays = []
+    for x in xs:
+        array = np.asarray(x)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{op}: x must hold real numbers, got dtype {array.dtype}")
+        if array.ndim < 2 or array.size == 0:
+            raise ValueError(f"{op}: x must be a batch of samples (N,...) with N from 1, got shape {array.shape}")
+        array = np.require(array, np.float32, ["C", "A"])
+        if not np.isfinite(array).all():
+            raise ValueError(f"{op}: x has values that are not finite")
+        arrays.append(array)
+    if len({len(a) for a in arrays}) != 1:
+        raise ValueError(f"{op}: the inputs must have the same number of samples, got {[len(a) for a in arrays]}")
+    return arrays
