@@ -298,6 +298,20 @@ def test_modules_called_as_the_layers_are_taken_by_name_whatever_their_order(tmp
     assert [w.flat[0] for w in model.get_weights()] == [2, 2, 1, 1]
 
 
+def test_names_that_contradict_the_order_of_a_state_dict_are_refused(tmp_path):
+    arrays = {f"{name}.{w}": np.full((3, 3) if w == "weight" else 3, value, np.float32)
+              for name, value in (("b", 1), ("other", 2)) for w in ("weight", "bias")}  # fmt: skip
+    data = {key: array.tobytes() for key, array in pickles.storages(arrays).items()}
+    (tmp_path / "two.pth").write_bytes(pickles.zipped(pickles.state_dict(arrays), data))
+    stack = [Input((3,)), layers.Dense(3, name="a"), layers.Dense(3, name="b")]
+    unchanged(
+        Sequential(stack), tmp_path / "two.pth", "layer a would take the module b, but names .* say otherwise: 'b'"
+    )
+    model = Sequential([Input((3,)), layers.Dense(3, name="b"), layers.Dense(3, name="c")])
+    model.load_weights(tmp_path / "two.pth")
+    assert [w.flat[0] for w in model.get_weights()] == [1, 1, 2, 2]
+
+
 def test_by_name_leaves_other_layers_alone_but_needs_one(tmp_path):
     model = small(("conv", "other"))
     before = model.get_weights()

@@ -463,6 +463,23 @@ def test_a_folder_that_is_missing_is_named(tmp_path):
     assert caught.value.errno is not None and "tmp'" not in str(caught.value)
 
 
+def test_what_a_network_wants_of_its_images_comes_back(path):
+    model = cnnfast.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), alpha=0.35, classes=2)
+    model.save(path)
+    again = load_model(path)
+    assert (again.variant, again.preprocessing) == (model.variant, model.preprocessing) == ("keras", "tf")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("variant", "a b"), ("variant", 3), ("variant", "x" * 41), ("preprocessing", "os"), ("preprocessing", None)],
+)
+def test_variants_and_preprocessings_that_are_no_names_are_refused(saved, path, entry, value):
+    bad = rewritten(path, lambda _, document: document.update({entry: value}))
+    with pytest.raises(ValueError, match=entry):
+        load_model(bad)
+
+
 def test_load_model_is_found_where_keras_has_it():
     assert cnnfast.models.load_model is cnnfast.load_model
     with pytest.raises(AttributeError, match="no attribute 'clone'"):

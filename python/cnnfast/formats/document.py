@@ -16,7 +16,7 @@ SLOTS = "optimizer/"  # of those that an optimizer keeps for each weight: optimi
 EXTRA = "extra/"  # of those that the caller of save_checkpoint added
 _ENTRIES = {
     "weights": {"version", "kind", "variant"},
-    "model": {"version", "kind", "variant", "architecture", "training", "class_names"},
+    "model": {"version", "kind", "variant", "preprocessing", "architecture", "training", "class_names"},
     "checkpoint": {"version", "kind", "epoch", "extra", "optimizer", "random"},
 }
 _ARRAYS = {"weights": (WEIGHTS,), "model": (WEIGHTS, SLOTS), "checkpoint": (WEIGHTS, SLOTS, EXTRA)}
@@ -29,8 +29,16 @@ def document_of(kind: str, **entries: Any) -> dict[str, Any]:
 
 def variant_entry(model: Any) -> dict[str, str]:
     """The entry that says whose weights a network of `applications` has; none for other models."""
-    variant = getattr(model, "variant", None)
-    return {} if variant is None else {"variant": variant}
+    return _entries(model, "variant")
+
+
+def network_entries(model: Any) -> dict[str, str]:
+    """The entries of a whole network of `applications`: its variant and what it wants of its images."""
+    return _entries(model, "variant", "preprocessing")
+
+
+def _entries(model: Any, *names: str) -> dict[str, str]:
+    return {name: value for name in names if (value := getattr(model, name, None)) is not None}
 
 
 def read_document(path: Any, kinds: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -80,6 +80,7 @@ def _ordered(fit: Fit, kind: str, modules: list[str], ours: list[str]) -> list[s
     """
     if set(ours) == set(modules):
         return ours
+    _refuse_contradiction(fit, modules, ours)
     if kind != "safetensors":
         return modules
     if not all(re.fullmatch(r"\d+(\.\d+)*", name) for name in modules):
@@ -88,6 +89,18 @@ def _ordered(fit: Fit, kind: str, modules: list[str], ours: list[str]) -> list[s
             f"({listed(ours)}); give the layers their names"
         )
     return sorted(modules, key=lambda name: [int(step) for step in name.split(".")])
+
+
+def _refuse_contradiction(fit: Fit, modules: list[str], ours: list[str]) -> None:
+    """Names that file and model share must not contradict the order, or a layer would take another one's weights."""
+    if len(modules) != len(ours):
+        return
+    for module, layer in zip(modules, ours, strict=True):
+        if module != layer and (module in ours or layer in modules):
+            raise fit.refuse(
+                f"in order, layer {layer} would take the module {module}, but names that both have say otherwise: "
+                f"{listed([name for name in ours if name in modules])}; by_name=True takes these alone"
+            )
 
 
 def _by_order(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from cnnfast.formats import safetensors_io
 from cnnfast.formats.architecture import CustomObjects, model_config, model_from_config
 from cnnfast.formats.compilation import compile_as_described, describe_compilation
-from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, read_document, variant_entry
+from cnnfast.formats.document import WEIGHTS, arrays_under, document_of, network_entries, read_document
 from cnnfast.formats.strict_json import member
 from cnnfast.formats.weights import check_weights, named_weights, set_weights, weight_arrays
 from cnnfast.layers.base import initial_values_from
+from cnnfast.layers.preprocessing import mode_of
 from cnnfast.models import Model
 from cnnfast.training.class_names import checked_class_names
 
@@ -44,7 +46,7 @@ def save_model(model: Model, path: Any, *, include_optimizer: bool = True) -> No
     training, state = describe_compilation(model, include_optimizer)
     names = {} if model.class_names is None else {"class_names": model.class_names}
     document = document_of(
-        "model", architecture=model_config(model), training=training, **names, **variant_entry(model)
+        "model", architecture=model_config(model), training=training, **names, **network_entries(model)
     )
     safetensors_io.write(name, weight_arrays(model) | state, document)
 
@@ -72,6 +74,7 @@ def load_model(filepath: Any, custom_objects: CustomObjects | None = None, compi
     arrays, document = read_document(name, ("model",))
     architecture = member(name, document, "architecture", dict)
     class_names = _class_names(name, document)
+    variant, preprocessing = _variant(name, document), _preprocessing(name, document)
     budget = _Budget(sum(a.nbytes for a in arrays_under(WEIGHTS, arrays).values()))
     try:
         with initial_values_from(budget):
@@ -81,7 +84,7 @@ def load_model(filepath: Any, custom_objects: CustomObjects | None = None, compi
     weights = named_weights(model)
     check_weights(name, arrays, weights)
     set_weights(arrays, weights)
-    model.class_names = class_names
+    model.class_names, model.variant, model.preprocessing = class_names, variant, preprocessing
     if compile:
         compile_as_described(name, model, document.get("training"), arrays)
     return model
@@ -95,6 +98,23 @@ def _class_names(name: str, document: dict[str, Any]) -> list[str] | None:
         return checked_class_names(f"{name}: 'class_names'", names)
     except TypeError as error:
         raise ValueError(str(error)) from error
+
+
+def _variant(name: str, document: dict[str, Any]) -> str | None:
+    if "variant" not in document:
+        return None
+    variant = member(name, document, "variant", str)
+    if not re.fullmatch(r"[\w.-]{1,40}", variant, re.ASCII):
+        raise ValueError(f"{name}: 'variant' must be a name of up to 40 letters, digits, dots or dashes")
+    return variant
+
+
+def _preprocessing(name: str, document: dict[str, Any]) -> str | None:
+    if "preprocessing" not in document:
+        return None
+    mode = member(name, document, "preprocessing", str)
+    mode_of(f"{name}: 'preprocessing'", mode)
+    return mode
 
 
 class _Budget:
