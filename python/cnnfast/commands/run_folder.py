@@ -57,7 +57,7 @@ class StageResult:
         best_epoch: the one, from 1, whose weights were kept.
         val_accuracy, val_loss: of that epoch.
         last_val_accuracy: of the last one.
-        seconds: of all its epochs, those before an interruption included.
+        seconds: of all its epochs, those before an interruption included, and of the features before them.
     """
 
     stage: str

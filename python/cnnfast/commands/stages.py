@@ -21,11 +21,15 @@ _WATCHED = "val_accuracy"
 
 
 class _Clock(callbacks.Callback):
-    """Seconds spent in epochs, their validation included; an interruption does not make it forget."""
+    """Seconds spent in epochs, their validation included; an interruption does not make it forget.
 
-    def __init__(self) -> None:
+    Args:
+        before: seconds that were spent before the first epoch.
+    """
+
+    def __init__(self, before: float) -> None:
         super().__init__()
-        self.seconds = 0.0
+        self.seconds = before
         self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -74,12 +78,14 @@ def _head(run: RunFolder, data: TrainingData) -> StageResult:
     if settings.augment and not settings.fine_tune:
         return _fit(HEAD, run, model, data.training, data.validation, model)
     print(f"{HEAD}: computing the features of {data.training.samples + data.validation.samples} images")
+    start = time.perf_counter()
     extractor = FeatureExtractor(base, pooling="avg")
     folder = run.folder_of(HEAD)
     training = extractor.extract(data.training, path=folder / "features")
     validation = extractor.extract(data.validation, path=folder / "features")
     held = (validation.features, validation.labels)
-    return _fit(HEAD, run, head, (training.features, training.labels), held, model)
+    spent = time.perf_counter() - start
+    return _fit(HEAD, run, head, (training.features, training.labels), held, model, spent)
 
 
 def _fine_tune(run: RunFolder, data: TrainingData) -> StageResult:
@@ -96,8 +102,13 @@ _STAGES: dict[str, Callable[[RunFolder, TrainingData], StageResult]] = {
 }
 
 
-def _fit(stage: str, run: RunFolder, fitted: Model, training: Any, validation: Any, whole: Model) -> StageResult:
-    """Fits what a stage trains, which is `whole` or a part of it, and keeps `whole` as it was in the best epoch."""
+def _fit(
+    stage: str, run: RunFolder, fitted: Model, training: Any, validation: Any, whole: Model, spent: float = 0.0
+) -> StageResult:
+    """Fits what a stage trains, which is `whole` or a part of it, and keeps `whole` as it was in the best epoch.
+
+    `spent` are the seconds that were spent before the first epoch.
+    """
     settings = run.settings
     tuning = stage == FINE_TUNE
     epochs = settings.fine_tune_epochs if tuning else settings.epochs
@@ -110,7 +121,7 @@ def _fit(stage: str, run: RunFolder, fitted: Model, training: Any, validation: A
         metrics=["accuracy"],
     )
     folder = run.folder_of(stage)
-    best, clock = folder / "best.safetensors", _Clock()
+    best, clock = folder / "best.safetensors", _Clock(spent)
     history = fitted.fit(
         x,
         y,
