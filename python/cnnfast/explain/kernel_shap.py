@@ -33,8 +33,8 @@ def kernel_shap(
     """KernelSHAP: what each segment adds to the score on average over all orders in which segments can be shown.
 
     Over all segments these Shapley values sum up to f(image) - f(baseline), exactly. With samples for all 2^segments
-    choices of segments they are exact themselves. Otherwise the smallest and the largest choices, which count most, are
-    all taken, and of the rest as many as are left are drawn at random, each with its complement.
+    choices of segments they are exact themselves. Otherwise those of the smallest and the largest choices that count
+    most are all taken, and of the rest as many as are left are drawn at random, each with its complement.
 
     Args:
         model: any model with one input.
@@ -92,29 +92,29 @@ def coalitions(segments: int, samples: int, seed: int) -> tuple[np.ndarray, np.n
     """
     parts, counts = [np.zeros((1, segments)), np.ones((1, segments))], [np.zeros(0)]
     left = samples - 2
-    sizes = np.arange(1, segments // 2 + 1)
-    for size in sizes:
-        number = _number(segments, size)
-        if number > left:
-            break
-        chosen = np.array(list(combinations(range(segments), int(size))))
+    sizes = list(range(1, segments // 2 + 1))
+    weights = [_weight(segments, size) for size in sizes]
+    # A size is taken whole if as many draws by weight would go to it as there are choices.
+    while sizes and _number(segments, sizes[0]) * sum(weights) <= left * weights[0]:
+        size, weight = sizes.pop(0), weights.pop(0)
+        chosen = np.array(list(combinations(range(segments), size)))
         rows = np.zeros((len(chosen), segments))
         np.put_along_axis(rows, chosen, 1, axis=1)
-        parts.append(rows if 2 * size == segments else np.concatenate([rows, 1 - rows]))
-        counts.append(np.full(number, _weight(segments, size) / number))
+        found = [rows] if 2 * size == segments else [rows, 1 - rows]
+        parts += found
+        number = len(found) * len(rows)
+        counts.append(np.full(number, weight / number))
         left -= number
-        sizes = sizes[1:]
-    if len(sizes) and left >= 2:
-        weights = np.array([_weight(segments, size) for size in sizes])
-        rows = _drawn(segments, sizes, weights / weights.sum(), left // 2, seed)
+    if sizes and left >= 2:
+        rows = _drawn(segments, np.array(sizes), np.array(weights) / sum(weights), left // 2, seed)
         parts += [rows, 1 - rows]
-        counts.append(np.full(2 * len(rows), weights.sum() / (2 * len(rows))))
+        counts.append(np.full(2 * len(rows), sum(weights) / (2 * len(rows))))
     return np.concatenate(parts), np.concatenate(counts)
 
 
 def _number(segments: int, size: int) -> int:
     """Of choices of this size or of its complement's."""
-    return comb(segments, int(size)) * (1 if 2 * size == segments else 2)
+    return comb(segments, size) * (1 if 2 * size == segments else 2)
 
 
 def _weight(segments: int, size: int) -> float:

@@ -21,6 +21,9 @@ Of: TypeAlias = Literal["score", "probability"]
 #: For some of the copies of an image what is kept of each pixel, from 0 to 1: (n, H, W).
 Masks: TypeAlias = Callable[[slice], np.ndarray]
 
+#: From scores (n, ...) of copies of an image to what their values are sums of, (n, ...).
+Rule: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
 
 class HiddenCopies:
     """Images, and how a model sees them when parts are hidden.
@@ -75,7 +78,7 @@ class HiddenCopies:
         self._target = self._probe.target(target)
         if of == "probability" and not isinstance(self._target, Target):
             raise ValueError(f"{op}: a function is a target for scores; take of='score' with it")
-        self._weights = [self._weights_of(i) for i in range(len(self.images))]
+        self._rules = [self._rule(i) for i in range(len(self.images))]
 
     def batches(self, i: int, count: int, masks: Masks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Masks (n, H, W) and values float64 (n,) of all copies of one image, in batches.
@@ -89,7 +92,7 @@ class HiddenCopies:
         for begin in range(0, count, self._batch_size):
             kept = masks(slice(begin, min(begin + self._batch_size, count)))
             share = kept.astype(np.float32)[..., None]
-            yield kept, self._values(share * image + (1 - share) * baseline, self._weights[i])
+            yield kept, self._values(i, share * image + (1 - share) * baseline)
 
     def values(self, i: int, count: int, masks: Masks) -> np.ndarray:
         """float64 (count,): of all copies of one image; see `batches`."""
@@ -97,12 +100,25 @@ class HiddenCopies:
 
     def value(self, i: int) -> float:
         """Of an image of which nothing is hidden."""
-        return float(self._values(self.images[i : i + 1], self._weights[i])[0])
+        return float(self._values(i, self.images[i : i + 1])[0])
 
-    def _weights_of(self, i: int) -> np.ndarray | None:
-        """What an image's target multiplies scores with, (1, ...); None for a function."""
-        scores = self._scores(self.images[i : i + 1])
-        return self._target.weights(scores, slice(i, i + 1)) if isinstance(self._target, Target) else None
+    def _rule(self, i: int) -> Rule:
+        scores, target = self._scores(self.images[i : i + 1]), self._target
+        if not isinstance(target, Target):
+            return lambda found: self._applied(target, found)
+        weights = target.weights(scores, slice(i, i + 1)).astype(np.float64)
+        if self._of == "score":
+            return lambda found: found * weights
+        return lambda found: _probabilities(found.astype(np.float64), weights, self._probe.seen_through)
+
+    def _applied(self, function: Callable[[Any], Any], scores: np.ndarray) -> np.ndarray:
+        found = np.asarray(function(scores))
+        if found.ndim == 0 or len(found) != len(scores) or found.dtype.kind != "f":
+            raise TypeError(
+                f"{self._op}: a target that is a function takes the scores {scores.shape} and gives what cnnfast.ops "
+                f"make of them for each sample, got {found.dtype} {found.shape}"
+            )
+        return found
 
     def _scores(self, copies: np.ndarray) -> np.ndarray:
         scores = self._probe.scores([copies])
@@ -112,21 +128,8 @@ class HiddenCopies:
             )
         return scores
 
-    def _values(self, copies: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        scores = self._scores(copies)
-        if weights is None:
-            found = np.asarray(self._target(scores))  # type: ignore[operator]
-            if found.ndim == 0 or len(found) != len(copies) or found.dtype.kind != "f":
-                raise TypeError(
-                    f"{self._op}: a target that is a function takes scores {scores.shape} and gives what cnnfast.ops "
-                    f"make of them for each sample, got {found.dtype} {found.shape}"
-                )
-            weighted = found.astype(np.float64)
-        elif self._of == "score":
-            weighted = scores.astype(np.float64) * weights
-        else:
-            weighted = _probabilities(scores.astype(np.float64), weights, self._probe.seen_through)
-        return weighted.reshape(len(copies), -1).sum(1)
+    def _values(self, i: int, copies: np.ndarray) -> np.ndarray:
+        return self._rules[i](self._scores(copies)).reshape(len(copies), -1).sum(1, dtype=np.float64)
 
 
 def _probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | None) -> np.ndarray:

@@ -16,7 +16,7 @@ def superpixels(x: Any, segments: int = 50, compactness: float = 0.5, iterations
 
     Colours are measured in standard deviations over the image, so raw and preprocessed images, with any number of
     channels, give the same segments. A pixel can join the clusters of its own cell of the grid and of the 8 around it.
-    Parts of less than a quarter of the mean size that got separated join a neighbour.
+    Parts that got separated from their cluster and have less than a quarter of the mean size join a neighbour.
 
     Args:
         x: images (N, H, W, C).
@@ -125,10 +125,15 @@ def _nearest(features: np.ndarray, means: np.ndarray, candidates: list[np.ndarra
 
 
 def _connected(labels: np.ndarray, smallest: float) -> np.ndarray:
-    """Each connected part a segment of its own; those of less than `smallest` pixels join what they touch."""
+    """Each connected part a segment of its own; those of less than `smallest` pixels that are not the largest of their
+    cluster join what they touch."""
     parts = _numbered(_parts(labels))
     sizes = np.bincount(parts.reshape(-1))
-    keep = sizes >= min(smallest, sizes.max())
+    clusters = np.zeros(len(sizes), np.int64)
+    clusters[parts] = labels
+    largest = np.zeros(labels.max() + 1, np.int64)
+    np.maximum.at(largest, clusters, sizes)
+    keep = sizes >= np.minimum(largest[clusters], smallest)
     # Segments grow over what is left, one pixel in each direction at a time, and so stay connected.
     grown = np.where(keep[parts], parts, -1)
     while (grown < 0).any():
