@@ -11,7 +11,7 @@ from cnnfast.image.arguments import number
 from cnnfast.training.sources import whole_number
 
 
-def superpixels(x: Any, segments: int = 50, compactness: float = 0.5, iterations: int = 10) -> np.ndarray:
+def superpixels(x: Any, segments: int = 50, compactness: float = 1.0, iterations: int = 10) -> np.ndarray:
     """SLIC superpixels: pixels clustered by colour and place, starting from a grid.
 
     Colours are measured in standard deviations over the image, so raw and preprocessed images, with any number of
@@ -92,12 +92,11 @@ def _slic(image: np.ndarray, segments: int, compactness: float, iterations: int)
     cell_rows, cell_columns = (np.arange(n) * g // n for n, g in zip((height, width), grid, strict=True))
     labels = cell_rows[:, None] * grid[1] + cell_columns
     candidates = _candidates(cell_rows, cell_columns, grid)
-    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1)
-    # Distances of colour and place in one (eq. 3): each pixel a point whose coordinates are both.
+    # Distances of colour and place in one (eq. 3): each pixel a point whose coordinates are both, (F, H, W).
     scale = image.std((0, 1)).max()
     # Without a threshold, rounding of a constant image would be stretched to edges.
-    colours = image / scale if scale > 1e-7 * np.abs(image).max() else np.zeros_like(image)
-    features = np.concatenate([colours, places * (compactness / side)], axis=-1)
+    colours = image.transpose(2, 0, 1) / scale if scale > 1e-7 * np.abs(image).max() else np.zeros((0, height, width))
+    features = np.concatenate([colours, np.indices((height, width)) * (compactness / side)])
     for _ in range(iterations):
         labels = _nearest(features, _means(features, labels, grid[0] * grid[1]), candidates)
     return _connected(labels, height * width / (grid[0] * grid[1]) / 4)
@@ -112,16 +111,20 @@ def _candidates(rows: np.ndarray, columns: np.ndarray, grid: tuple[int, int]) ->
 
 
 def _means(features: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """(count, F): of each cluster; one without pixels is infinitely far away."""
+    """(F, count): of each cluster; one without pixels is infinitely far away."""
     flat = labels.reshape(-1)
     sizes = np.bincount(flat, minlength=count)
-    sums = np.stack([np.bincount(flat, f, count) for f in features.reshape(flat.size, -1).T], axis=1)
-    return np.where(sizes[:, None], sums / np.maximum(sizes, 1)[:, None], np.inf)
+    sums = np.stack([np.bincount(flat, f.reshape(-1), count) for f in features])
+    return np.where(sizes, sums / np.maximum(sizes, 1), np.inf)
 
 
 def _nearest(features: np.ndarray, means: np.ndarray, candidates: list[np.ndarray]) -> np.ndarray:
-    distances = np.stack([((features - means[labels]) ** 2).sum(-1) for labels in candidates])
-    return np.take_along_axis(np.stack(candidates), distances.argmin(0)[None], 0)[0]
+    """(H, W): the nearest of each pixel's candidates, the first among equals."""
+    nearest, least = candidates[0], np.full(candidates[0].shape, np.inf)
+    for labels in candidates:
+        distance = sum((f - mean[labels]) ** 2 for f, mean in zip(features, means, strict=True))
+        nearest, least = np.where(distance < least, labels, nearest), np.minimum(distance, least)
+    return nearest
 
 
 def _connected(labels: np.ndarray, smallest: float) -> np.ndarray:
