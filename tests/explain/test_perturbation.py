@@ -1,7 +1,5 @@
 """Occlusion and RISE are the formulas of their papers, and what all perturbations share keeps its promises."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from cnnfast.explain.lime import lime
 from cnnfast.explain.maps import upsampled
 from cnnfast.explain.occlusion import occlusion
 from cnnfast.explain.probe import Probe
-from cnnfast.explain.rise import rise
+from cnnfast.explain.rise import rise, smooth_masks
 from tests.explain.networks import images, small_convnet
 
 METHODS = {
@@ -162,7 +160,9 @@ def test_what_is_no_image_or_no_finite_score_is_named():
     model, _ = linear()
     with pytest.raises(ValueError, match=r"occlusion: .* gives scores that are not finite"):
         occlusion(model, np.ones((1, 6, 5, 2)), window=2, baseline=3e38)
-    with pytest.raises(TypeError, match="a function takes the scores"):
+    with pytest.raises(TypeError, match="occlusion: baseline must be numbers, got 'blur'"):
+        occlusion(model, np.ones((1, 6, 5, 2)), window=2, baseline="blur")
+    with pytest.raises(TypeError, match="a target that is a function takes the scores"):
         occlusion(model, np.ones((1, 6, 5, 2)), lambda s: 1.0, window=2)
 
 
@@ -240,7 +240,7 @@ def random_masks(seed, count, cells, probability, size):
 
 
 def test_masks_lie_in_0_to_1_and_keep_the_probability_on_average():
-    masks = import_module("cnnfast.explain.rise")._random_masks(np.random.default_rng(0), 4000, 5, 0.3, (23, 11))
+    masks = smooth_masks(np.random.default_rng(0), 4000, 5, 0.3, (23, 11))
     all_masks = masks(slice(0, 4000))
     assert all_masks.shape == (4000, 23, 11)
     assert all_masks.min() >= 0 and all_masks.max() <= 1 + 1e-6

@@ -1,13 +1,12 @@
 """Superpixels are connected and follow edges; LIME is weighted least squares; KernelSHAP gives Shapley values."""
 
-from importlib import import_module
 from itertools import permutations
 from math import factorial
 
 import numpy as np
 import pytest
 
-from cnnfast.explain.kernel_shap import coalitions, kernel_shap
+from cnnfast.explain.kernel_shap import coalitions, fitted, kernel_shap
 from cnnfast.explain.lime import lime, nearness, tosses
 from cnnfast.explain.superpixels import superpixels
 from tests.explain.networks import images, small_convnet
@@ -222,7 +221,7 @@ def test_drawn_pairs_are_exact_for_games_of_pairs():
     alone, together = generator.normal(size=12), np.triu(generator.normal(size=(12, 12)), 1)
     shown, counts = coalitions(12, 60, 0)
     values = shown @ alone + np.einsum("ni,ij,nj->n", shown, together, shown)
-    found = import_module("cnnfast.explain.kernel_shap").fitted(shown[2:], values[2:], counts, values[0], values[1])
+    found = fitted(shown[2:], values[2:], counts, values[0], values[1])
     np.testing.assert_allclose(found, alone + (together + together.T).sum(1) / 2, atol=1e-12)
 
 
@@ -236,8 +235,7 @@ def test_drawn_choices_come_near_the_shapley_values():
         shown, counts = coalitions(10, samples, seed)
         assert len(shown) <= samples
         v = game(shown)
-        fit = import_module("cnnfast.explain.kernel_shap").fitted
-        return fit(shown[2:], v[2:], counts, v[0], v[1])
+        return fitted(shown[2:], v[2:], counts, v[0], v[1])
 
     exact = _by_subsets(game, 10)
     np.testing.assert_allclose(values(1024), exact, atol=1e-12)

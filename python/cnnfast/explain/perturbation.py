@@ -148,7 +148,9 @@ def _sigmoid(scores: np.ndarray) -> np.ndarray:
 
 def _broadcast(op: str, baseline: Any, shape: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(baseline)
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{op}: baseline must be numbers, got {baseline!r}")
+    if not np.isfinite(array).all():
         raise ValueError(f"{op}: baseline must be finite numbers, got {baseline!r}")
     try:
         return np.broadcast_to(array.astype(np.float32), shape)

@@ -72,7 +72,7 @@ def rise(
         raise ValueError("rise: probability must be above 0: nothing would be kept of the images")
     copies = HiddenCopies("rise", model, x, target, baseline, of=of, output=output, batch_size=batch_size)
     n, height, width, _ = copies.shape
-    kept = _random_masks(np.random.default_rng(check_seed("rise", seed)), count, sides, share, (height, width))
+    kept = smooth_masks(np.random.default_rng(check_seed("rise", seed)), count, sides, share, (height, width))
     maps = np.empty((n, height, width), np.float32)
     for i in range(n):
         total = sum(np.tensordot(values, shown, 1) for shown, values in copies.batches(i, count, kept))
@@ -80,7 +80,7 @@ def rise(
     return maps
 
 
-def _random_masks(
+def smooth_masks(
     generator: np.random.Generator, count: int, cells: int, probability: float, size: tuple[int, int]
 ) -> Masks:
     """Masks of the paper's section 3.2. Only grids and shifts are kept; masks are made when they are asked for.

@@ -14,8 +14,9 @@ from cnnfast.training.sources import whole_number
 def superpixels(x: Any, segments: int = 50, compactness: float = 1.0, iterations: int = 10) -> np.ndarray:
     """SLIC superpixels: pixels clustered by colour and place, starting from a grid.
 
-    Colours are measured in standard deviations over the image, so raw and preprocessed images, with any number of
-    channels, give the same segments. A pixel can join the clusters of its own cell of the grid and of the 8 around it.
+    Colours, of any number of channels, are measured in standard deviations over the image, those of the channel that
+    varies most: segments do not depend on the range that images are scaled to. A pixel can join the clusters of its own
+    cell of the grid and of the 8 around it.
     Parts that got separated from their cluster and have less than a quarter of the mean size join a neighbour.
 
     Args:
