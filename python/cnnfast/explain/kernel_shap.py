@@ -59,7 +59,7 @@ def kernel_shap(
         TypeError: no model, no numbers.
 
     Source: Lundberg and Lee, "A unified approach to interpreting model predictions" (2017), theorem 2; pairs of
-    complements: Covert and Lee, "Improving KernelSHAP" (2021), section 3.
+    complements: Covert and Lee, "Improving KernelSHAP" (2021), on paired sampling.
 
     Example:
         >>> values = kernel_shap(convnet, images, target=1, segments=9, samples=100)
