@@ -19,11 +19,11 @@ def upsampled(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         maps: float (N, P, Q).
         size: rows and columns.
     """
-    rows, columns = (_weights(old, new) for old, new in zip(maps.shape[1:], size, strict=True))
+    rows, columns = (upsampling(old, new) for old, new in zip(maps.shape[1:], size, strict=True))
     return np.matmul(np.matmul(rows, maps.astype(np.float64)), columns.T).astype(np.float32)
 
 
-def _weights(old: int, new: int) -> np.ndarray:
+def upsampling(old: int, new: int) -> np.ndarray:
     """(new, old): what each old position counts for each new one, centres at (i + 0.5) / size."""
     place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.minimum(np.floor(place).astype(int), max(old - 2, 0))
