@@ -91,8 +91,8 @@ class Probe:
         self.model, self.op, self._output = model, op, output
         self.several = isinstance(x, (list, tuple))
         self.xs = _checked_inputs(op, x if self.several else [x])
-        self._batch_size = min(int(batch_size), self.count)
-        graph, _, score, self.seen_through = self._trace(self._batch_size)
+        self._batch_size = int(batch_size)
+        graph, _, score, self.seen_through = self._trace(min(self._batch_size, self.count))
         self.places = places_in(graph, model, score)
         if self.seen_through:
             _log.info("%s: explains the scores before the final %s of %s", op, self.seen_through, model.name)
@@ -109,7 +109,7 @@ class Probe:
             TypeError, ValueError: see `find` and `last_maps`.
         """
         if isinstance(layer, str) and layer == "auto":
-            graph, _, score, _ = self._trace(self._batch_size)
+            graph, _, score, _ = self._trace(min(self._batch_size, self.count))
             return last_maps(self.op, graph, places_in(graph, self.model, score))
         return find(self.op, self.places, layer)
 
@@ -157,8 +157,8 @@ class Probe:
         """Scores (n, ...) before a final softmax or sigmoid, of these samples or of any others of the same shape."""
         arrays = self.xs if xs is None else list(xs)
         parts = []
-        for begin in range(0, len(arrays[0]), BATCH_SIZE):
-            chunk = [np.ascontiguousarray(a[begin : begin + BATCH_SIZE]) for a in arrays]
+        for begin in range(0, len(arrays[0]), self._batch_size):
+            chunk = [np.ascontiguousarray(a[begin : begin + self._batch_size]) for a in arrays]
             steps = self._steps(len(chunk[0]), None, (), False, False, None)
             parts.append(steps.program.run(chunk)[1][0])
         return np.concatenate(parts)
