@@ -104,7 +104,7 @@ def maximize_activation(
         scale: images are enlarged by a factor of up to 1 + scale, or reduced by as much.
         penalties: `TotalVariation`, `Norm` or others; they see the images in 0 to 255.
         learning_rate: of RMSprop, for pixels in 0 to 255 ("pixels", default 1.0) or for amplitudes ("fourier", default
-            0.05). It applies from the first step, when the mean of squares is still small, so steps are larger at first.
+            0.05). Its mean of squares starts at 0, so the first steps are larger.
         start: images (N, H, W, C) in the input range to begin with; default grey with a little noise.
         record: takes down activations and frames (see `Ascent` and `save_gif`).
         output: which output of a model with several, by number or name.
@@ -275,12 +275,12 @@ class _Channels(Target):
         return weights
 
 
-def _objective(
-    layer: Any, channel: Any, unit: Any, target: Any, count: int | None, start: Any
-) -> tuple[int, Any]:
+def _objective(layer: Any, channel: Any, unit: Any, target: Any, count: int | None, start: Any) -> tuple[int, Any]:
     """How many images are wanted, and the score to raise."""
     if (channel is None) == (target is None):
-        raise ValueError(f"{_OP}: expected a layer and its channel, or a target; got channel {channel!r} and {target!r}")
+        raise ValueError(
+            f"{_OP}: expected a layer and its channel, or a target; got channel {channel!r} and {target!r}"
+        )
     if channel is not None and layer is None:
         raise ValueError(f"{_OP}: channel {channel!r} needs a layer")
     if unit is not None and channel is None:

@@ -35,8 +35,8 @@ class TotalVariation(Penalty):
     Raises:
         ValueError: a weight below 0 or not finite.
 
-    Source: Mahendran and Vedaldi, "Understanding deep image representations by inverting them" (2015), section 2.2, with
-    absolute differences, as tf-keras-vis' `TotalVariation2D` has them (default there: 1.0).
+    Source: Mahendran and Vedaldi, "Understanding deep image representations by inverting them" (2015), section 2.2,
+    with absolute differences, as tf-keras-vis' `TotalVariation2D` has them (default there: 1.0).
 
     Example:
         >>> from cnnfast.explain.priors import TotalVariation
@@ -55,9 +55,9 @@ class TotalVariation(Penalty):
         slopes = np.zeros_like(z)
         for axis in (1, 2):
             signs = np.sign(np.diff(z, axis=axis))
-            later, earlier = (np.moveaxis(s, axis, 0) for s in (slopes[:], slopes[:]))
-            later[1:] += np.moveaxis(signs, axis, 0)
-            earlier[:-1] -= np.moveaxis(signs, axis, 0)
+            along = np.moveaxis(slopes, axis, 0)  # a view
+            along[1:] += np.moveaxis(signs, axis, 0)
+            along[:-1] -= np.moveaxis(signs, axis, 0)
         return slopes * z.dtype.type(self.weight / math.prod(z.shape[1:]))
 
 
@@ -152,7 +152,7 @@ class Views:
 
 
 def _corners(rows: np.ndarray, columns: np.ndarray, h: int, w: int) -> Sequence[tuple[np.ndarray, np.ndarray]]:
-    """For each of the four pixels around positions (N, P, Q): its number among all, (N P Q,), and weight, (N P Q, 1)."""
+    """For each of the four pixels around positions (N, P, Q): number among all (N P Q,), and weight (N P Q, 1)."""
     first = np.arange(len(rows))[:, None, None] * (h * w)
     top, left = np.floor(rows), np.floor(columns)
     down, right = rows - top, columns - left

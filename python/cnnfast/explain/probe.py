@@ -132,6 +132,11 @@ class Probe:
         """A place whose output is maps that the score depends on. ValueError otherwise, which names those that are."""
         return spatial(self.op, self.place(layer), self.places)
 
+    def outputs(self) -> dict[int, Value]:
+        """By the number of each place its symbolic output, in a graph that no Program has changed."""
+        applied = self._trace(self._batch_size)[0].applied
+        return {p.index: applied[p.index].outputs[0] for p in self.places}
+
     def target(self, target: TargetLike) -> Target | Callable[[Value], Value]:
         """The target for these samples, checked."""
         if callable(target) and not isinstance(target, Target):
@@ -225,9 +230,10 @@ class Probe:
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
+        scored = None if self._scored is None else self._scored.index
         key = (
             "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(values), gradients, inputs,
-            None if rules is None else tuple(sorted(rules.items())), None if self._scored is None else self._scored.index,
+            None if rules is None else tuple(sorted(rules.items())), scored,
         )  # fmt: skip
         engine: Engine = self.model._engine  # type: ignore[assignment]
         return engine.cached(key, lambda: self._build(n, function, values, gradients, inputs, rules))
