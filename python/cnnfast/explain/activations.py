@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from cnnfast.training.sources import make_source, whole_number
 _SILENT_BELOW_0 = ("relu", "relu6")
 
 
-class DeadChannels(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class DeadChannels:
     """Channels of a layer that are never above 0.
 
     Attributes:
@@ -203,15 +205,16 @@ def _asked_for(probe: Probe, layers: LayerLike | Sequence[LayerLike] | None) -> 
     """The places of the layers named, in the order of running; none if none are."""
     if layers is None:
         return []
-    several = list(layers) if isinstance(layers, list) or _are_several(layers) else [layers]
+    several: list[Any] = list(layers) if _are_several(layers) else [layers]
     if not several:
         raise ValueError(f"{probe.op}: layers must name at least one layer, got {layers!r}")
     return sorted({p.index: p for p in map(probe.place, several)}.values(), key=lambda p: p.index)
 
 
-def _are_several(layers: Any) -> bool:
-    """Whether a tuple is one of layers, and not a layer and which of its applications."""
-    return isinstance(layers, tuple) and not (len(layers) == 2 and hasattr(layers[1], "__index__"))
+def _are_several(layers: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a sequence of layers, and not a layer or the pair of one and an application."""
+    pair = isinstance(layers, tuple) and len(layers) == 2 and hasattr(layers[1], "__index__")
+    return isinstance(layers, (list, tuple)) and not pair
 
 
 def _key(place: Place) -> str:

@@ -262,7 +262,7 @@ class _Channels(Target):
         wrong = chosen[(chosen < 0) | (chosen >= known)]
         if len(wrong):
             raise ValueError(f"{_OP}: channel {wrong[0]} is out of range, the layer has the channels 0 to {known - 1}")
-        where: tuple[Any, ...] = (slice(None),) * len(spatial)
+        where: Any = ...
         if self._unit is not None:
             if len(spatial) != 2 or not all(0 <= u < n for u, n in zip(self._unit, spatial, strict=True)):
                 raise ValueError(
@@ -270,8 +270,9 @@ class _Channels(Target):
                 )
             where = self._unit
         weights = np.zeros(scores.shape, np.float32)
+        share = 1.0 if self._unit is not None else 1 / np.prod(spatial)
         for sample, k in zip(weights, chosen, strict=True):
-            sample[(*where, k)] = 1 / (1 if self._unit is not None else np.prod(spatial))
+            sample[..., k][where] = share
         return weights
 
 

@@ -298,7 +298,8 @@ class Probe:
         feeds = [graph.input(Spec((n, *a.shape[1:]))) for a in self.xs]
         outputs = self.model(feeds if len(feeds) > 1 or self.model._several[0] else feeds[0], training=False)
         several = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        output, seen = several[self._output_number(len(several))], _SEEN_THROUGH
+        output = several[self._output_number(len(several))]
+        seen: tuple[str, ...] = _SEEN_THROUGH
         if self._scored is not None:
             output, seen = graph.applied[self._scored.index].outputs[0], (*_SEEN_THROUGH, *_SILENT_BELOW_0)
         scores, seen_through = _scores_behind(output, seen)
