@@ -104,7 +104,7 @@ def maximize_activation(
         scale: images are enlarged by a factor of up to 1 + scale, or reduced by as much.
         penalties: `TotalVariation`, `Norm` or others; they see the images in 0 to 255.
         learning_rate: of RMSprop, for pixels in 0 to 255 ("pixels", default 1.0) or for amplitudes ("fourier", default
-            0.05). Its mean of squares starts at 0, so the first steps are larger.
+            0.003). Its mean of squares starts at 0, so the first steps are larger.
         start: images (N, H, W, C) in the input range to begin with; default grey with a little noise.
         record: takes down activations and frames (see `Ascent` and `save_gif`).
         output: which output of a model with several, by number or name.

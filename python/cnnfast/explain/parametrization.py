@@ -95,7 +95,7 @@ class Fourier(Parametrization):
     Source: Olah, Mordvintsev and Schubert, "Feature visualization" (2017), "Preconditioning and parameterization".
     """
 
-    learning_rate = 0.05
+    learning_rate = 0.003
 
     def __init__(self, shape: tuple[int, int, int, int], decorrelate: bool = True):
         super().__init__(shape)
