@@ -53,6 +53,15 @@ def test_batches_do_not_change_the_maps_and_unknown_layers_are_named():
         activation_maps(model, x, [])
 
 
+def test_models_without_classes_have_maps_and_dead_channels():
+    model = cnnfast.Sequential([cnnfast.Input((4, 4, 1)), layers.Conv2D(2, 3, activation="relu", name="conv")])
+    model.get_layer("conv").set_weights([np.ones((3, 3, 1, 2)), np.array([0.0, -100.0])])
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    expected = np.stack([[[45, 54], [81, 90]], np.zeros((2, 2))], axis=2)
+    np.testing.assert_array_equal(activation_maps(model, x)["conv"], expected[None])
+    assert counted(dead_channels(model, x)) == {"conv": (1, 2, [1])}
+
+
 def test_layers_on_other_ways_are_left_out():
     x = cnnfast.Input((4,))
     one, two = layers.Dense(2, activation="softmax", name="one")(x), layers.Dense(3, name="two")(x)

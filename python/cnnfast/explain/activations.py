@@ -68,7 +68,7 @@ def activation_maps(
     """
     probe = Probe(model, x, op="activation_maps", output=output, batch_size=batch_size)
     places = _asked_for(probe, layers) or [p for p in probe.places if p.before_output and p.is_leaf]
-    batches = [found.values for found in probe.run(values=places)]
+    batches = [found.values for found in probe.run(_everything, values=places)]
     return {_key(p): np.concatenate(parts) for p, parts in zip(places, zip(*batches, strict=True), strict=True)}
 
 
@@ -164,7 +164,7 @@ def dead_channels(
         if not places:
             places = _asked_for(probe, layers) or _rectified(probe)
             alive = [np.zeros(p.shape[-1], bool) for p in places]
-        for found in probe.run(values=places):
+        for found in probe.run(_everything, values=places):
             for known, value in zip(alive, found.values, strict=True):
                 known |= (value > 0).any(tuple(range(value.ndim - 1)))
     if not places:
@@ -215,6 +215,11 @@ def _are_several(layers: Any) -> TypeGuard[Sequence[Any]]:
     """Whether it is a sequence of layers, and not a layer or the pair of one and an application."""
     pair = isinstance(layers, tuple) and len(layers) == 2 and hasattr(layers[1], "__index__")
     return isinstance(layers, (list, tuple)) and not pair
+
+
+def _everything(scores: Value) -> Value:
+    """A target for models of any output: nothing is asked about a class here."""
+    return scores
 
 
 def _key(place: Place) -> str:
