@@ -33,6 +33,7 @@ class Place:
         layer: the layer.
         shape: of its first output, with the batch.
         on_the_way: whether the score depends on it.
+        before_output: whether the output does that the score is taken from, also through a final softmax.
         is_leaf: no layers inside it were applied.
     """
 
@@ -42,6 +43,7 @@ class Place:
     layer: Layer
     shape: tuple[int, ...]
     on_the_way: bool
+    before_output: bool
     is_leaf: bool
 
     @property
@@ -55,15 +57,16 @@ class Place:
         return len(self.shape) == 4 and self.shape[1] * self.shape[2] > 1
 
 
-def places_in(graph: Graph, model: Model, score: Value) -> list[Place]:
+def places_in(graph: Graph, model: Model, score: Value, output: Value) -> list[Place]:
     """All places of a traced model.
 
     Args:
         graph: in which `model` was applied.
         model: itself no place.
         score: what the explanation is of.
+        output: what the score was taken from.
     """
-    needed = _needed_for(graph, score)
+    needed, needed_too = _needed_for(graph, score), _needed_for(graph, output)
     counts: dict[int, int] = {}
     inside = {a.path[:i] for a in graph.applied for i in range(1, len(a.path))}
     places = []
@@ -72,9 +75,9 @@ def places_in(graph: Graph, model: Model, score: Value) -> list[Place]:
             continue
         application = counts.get(id(a.layer), 0)
         counts[id(a.layer)] = application + 1
-        way = any(id(v) in needed for v in a.outputs)
+        way, before = (any(id(v) in of for v in a.outputs) for of in (needed, needed_too))
         shape = a.outputs[0].spec.known_shape
-        places.append(Place(index, a.path[1:], application, a.layer, shape, way, a.path not in inside))
+        places.append(Place(index, a.path[1:], application, a.layer, shape, way, before, a.path not in inside))
     return places
 
 

@@ -25,6 +25,7 @@ from cnnfast.ops.shape import reshape
 
 BATCH_SIZE = 32
 _SEEN_THROUGH = ("softmax", "sigmoid")
+_SILENT_BELOW_0 = ("relu", "relu6")  # seen through where a layer's output is the score: they give silence no gradient
 _log = logging.getLogger("cnnfast.explain")
 
 Rules = Mapping[str, Callable[..., list[Any]]]
@@ -70,20 +71,31 @@ class Probe:
         op: name of the method, for messages.
         output: which of the model's outputs, by number or name.
         batch_size: samples run at once.
+        layer: a layer whose output is the score, instead of the model's; before its final softmax, sigmoid or ReLU.
 
     Attributes:
         model, op: as given.
         xs: the inputs as float32.
         several: whether x was a list.
         places: where one can look, in the order of running.
-        seen_through: "softmax", "sigmoid" or None: what stands between the scores and the model's output.
+        seen_through: "softmax", "sigmoid" or None: what stands between the scores and the model's output; with `layer`
+            also "relu" and "relu6".
 
     Raises:
         TypeError: no model, or inputs that are no numbers.
         ValueError: inputs that do not fit the model, values that are not finite, an output that is not there.
     """
 
-    def __init__(self, model: Model, x: Any, *, op: str, output: int | str = 0, batch_size: int = BATCH_SIZE):
+    def __init__(
+        self,
+        model: Model,
+        x: Any,
+        *,
+        op: str,
+        output: int | str = 0,
+        batch_size: int = BATCH_SIZE,
+        layer: LayerLike | None = None,
+    ):
         if not isinstance(model, Model):
             raise TypeError(f"{op}: model must be a cnnfast model, got {type(model).__name__}")
         if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
@@ -92,10 +104,14 @@ class Probe:
         self.several = isinstance(x, (list, tuple))
         self.xs = _checked_inputs(op, x if self.several else [x])
         self._batch_size = int(batch_size)
-        graph, _, score, self.seen_through = self._trace(min(self._batch_size, self.count))
-        self.places = places_in(graph, model, score)
+        self._scored: Place | None = None
+        self.places, self.seen_through = self._looked_around()
+        if layer is not None:
+            self._scored = self.place(layer)
+            self.places, self.seen_through = self._looked_around()
         if self.seen_through:
-            _log.info("%s: explains the scores before the final %s of %s", op, self.seen_through, model.name)
+            whose = model.name if self._scored is None else self._scored.name
+            _log.info("%s: explains the scores before the final %s of %s", op, self.seen_through, whose)
 
     @property
     def count(self) -> int:
@@ -109,13 +125,17 @@ class Probe:
             TypeError, ValueError: see `find` and `last_maps`.
         """
         if isinstance(layer, str) and layer == "auto":
-            graph, _, score, _ = self._trace(min(self._batch_size, self.count))
-            return last_maps(self.op, graph, places_in(graph, self.model, score))
+            return last_maps(self.op, self._trace(min(self._batch_size, self.count))[0], self.places)
         return find(self.op, self.places, layer)
 
     def maps(self, layer: LayerLike) -> Place:
         """A place whose output is maps that the score depends on. ValueError otherwise, which names those that are."""
         return spatial(self.op, self.place(layer), self.places)
+
+    def outputs(self) -> dict[int, Value]:
+        """By the number of each place its symbolic output, in a graph that no Program has changed."""
+        applied = self._trace(min(self._batch_size, self.count))[0].applied
+        return {p.index: applied[p.index].outputs[0] for p in self.places}
 
     def target(self, target: TargetLike) -> Target | Callable[[Value], Value]:
         """The target for these samples, checked."""
@@ -210,9 +230,10 @@ class Probe:
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
+        scored = None if self._scored is None else self._scored.index
         key = (
             "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(values), gradients, inputs,
-            None if rules is None else tuple(sorted(rules.items())),
+            None if rules is None else tuple(sorted(rules.items())), scored,
         )  # fmt: skip
         engine: Engine = self.model._engine  # type: ignore[assignment]
         return engine.cached(key, lambda: self._build(n, function, values, gradients, inputs, rules))
@@ -226,7 +247,7 @@ class Probe:
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
-        graph, feeds, scores, _ = self._trace(n)
+        graph, feeds, scores, _, _ = self._trace(n)
         looked_at = [graph.applied[i].outputs[0] for i in values]
         wrt = [*(looked_at if gradients else []), *(feeds if inputs else [])]
         if not wrt:
@@ -266,14 +287,23 @@ class Probe:
             )
         return end
 
-    def _trace(self, n: int) -> tuple[Graph, list[Value], Value, str | None]:
-        """The model in a new graph for n samples: its inputs, the scores and what stands behind them."""
+    def _looked_around(self) -> tuple[list[Place], str | None]:
+        """The places, and what stands behind the scores."""
+        graph, _, scores, seen_through, output = self._trace(min(self._batch_size, self.count))
+        return places_in(graph, self.model, scores, output), seen_through
+
+    def _trace(self, n: int) -> tuple[Graph, list[Value], Value, str | None, Value]:
+        """The model in a new graph for n samples: its inputs, the scores, what stands behind them and the output."""
         graph = Graph(training=False)
         feeds = [graph.input(Spec((n, *a.shape[1:]))) for a in self.xs]
         outputs = self.model(feeds if len(feeds) > 1 or self.model._several[0] else feeds[0], training=False)
         several = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        scores, seen_through = _scores_behind(several[self._output_number(len(several))])
-        return graph, feeds, scores, seen_through
+        output = several[self._output_number(len(several))]
+        seen: tuple[str, ...] = _SEEN_THROUGH
+        if self._scored is not None:
+            output, seen = graph.applied[self._scored.index].outputs[0], (*_SEEN_THROUGH, *_SILENT_BELOW_0)
+        scores, seen_through = _scores_behind(output, seen)
+        return graph, feeds, scores, seen_through, output
 
     def _output_number(self, count: int) -> int:
         if isinstance(self._output, str):
@@ -286,16 +316,16 @@ class Probe:
         return self._output
 
 
-def _scores_behind(output: Value) -> tuple[Value, str | None]:
-    """What a final softmax or sigmoid is made of, seen through reshapes of it; the output itself without one."""
+def _scores_behind(output: Value, seen: Sequence[str]) -> tuple[Value, str | None]:
+    """What a final op of these is made of, seen through reshapes of it; the output itself without one."""
     node = output.node
     if node is None or not isinstance(node.op, Op):
         return output, None
-    if node.op.name in _SEEN_THROUGH:
+    if node.op.name in seen:
         return given(node, 0), node.op.name
     if node.op is OPS["reshape"]:
         before = given(node, 0)
-        scores, name = _scores_behind(before)
+        scores, name = _scores_behind(before, seen)
         if name is not None and before.shape[-1:] == output.shape[-1:]:
             return reshape(scores, output.spec.known_shape), name
     return output, None
