@@ -129,6 +129,26 @@ def test_sums_and_functions_of_scores_are_targets():
         np.testing.assert_allclose(its_error, error, atol=1e-5)
 
 
+def test_maps_of_scores_are_explained_by_regions_and_functions():
+    x = cnnfast.Input((6, 6, 2))
+    maps = layers.Conv2D(3, 3, padding="same", activation="relu")(x)
+    model = cnnfast.Model(x, layers.Conv2D(2, 1, activation="softmax")(maps))
+    image = np.random.default_rng(0).normal(size=(2, 6, 6, 2)).astype(np.float32)
+    classes = model.predict(image, verbose=0).argmax(-1)
+    assert (model.predict(np.zeros_like(image), verbose=0).argmax(-1) != classes).any()
+    # The region is where the image itself has the class, all the way from the baseline.
+    found, error = integrated_gradients(model, image, explain.region(1), n_steps=200, return_error=True)
+    fixed = integrated_gradients(model, image, explain.region(1, classes == 1), n_steps=200)
+    np.testing.assert_array_equal(found, fixed)
+    np.testing.assert_allclose(error, 0, atol=0.01 * np.abs(found).sum((1, 2, 3)).max())
+    total, its_error = integrated_gradients(
+        model, image, lambda s: cnnfast.ops.slice_axis(s, 3, 1, 2), n_steps=200, return_error=True
+    )
+    everywhere = integrated_gradients(model, image, explain.region(1, np.ones((6, 6))), n_steps=200)
+    np.testing.assert_allclose(total, everywhere, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(its_error, 0, atol=0.01 * np.abs(total).sum((1, 2, 3)).max())
+
+
 def test_several_inputs_have_a_baseline_each_and_one_error():
     a, b = cnnfast.Input((2, 2, 1)), cnnfast.Input((3,))
     dense = layers.Dense(1, use_bias=False)

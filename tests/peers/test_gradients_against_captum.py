@@ -27,7 +27,7 @@ def network(seed: int) -> tuple[cnnfast.Sequential, torch.nn.Sequential]:
     Sizes, channels and strides change with the seed; the ReLUs are layers in one and fused activations in others.
     """
     rng = np.random.default_rng(seed)
-    size, filters = [(16, 12), (13, 17), (20, 20), (11, 11)][seed % 4], [int(n) for n in rng.integers(3, 9, 2)]
+    size, filters = [(16, 12), (13, 17), (20, 20), (11, 11)][seed % 4], [int(n) for n in rng.integers(6, 12, 2)]
     fused = seed % 2 == 1  # convolution, ReLU, normalization instead of convolution, normalization, ReLU
     cnnfast.utils.set_random_seed(seed)
     ours = cnnfast.Sequential([cnnfast.Input((*size, 3))])
@@ -47,16 +47,12 @@ def network(seed: int) -> tuple[cnnfast.Sequential, torch.nn.Sequential]:
     ours.add(layers.Dense(CLASSES, activation="softmax", name="scores"))
     theirs += [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(filters[1], CLASSES)]
     for layer in ours.layers:
-        layer.set_weights([w + 0.2 * np.abs(rng.normal(size=w.shape)) * sign(rng) for w in layer.get_weights()])
+        layer.set_weights([w + 0.2 * rng.normal(size=w.shape) for w in layer.get_weights()])
         if isinstance(layer, layers.BatchNormalization):
             layer.set_weights([*layer.get_weights()[:3], rng.uniform(0.5, 1.5, layer.get_weights()[3].shape)])
     net = torch.nn.Sequential(*theirs).eval()
     copy_weights(ours, net)
     return ours, net
-
-
-def sign(rng: np.random.Generator) -> int:
-    return int(rng.choice([-1, 1]))
 
 
 def copy_weights(ours: cnnfast.Sequential, net: torch.nn.Sequential) -> None:

@@ -51,10 +51,10 @@ class Explained:
         """Decides for each sample what is explained. Raises what `Probe` does."""
         probe = Probe(model, x, op=op, output=output, batch_size=batch_size)
         wanted = probe.target(target)
-        found = list(probe.run(wanted if isinstance(wanted, Target) else None))
-        scores = np.concatenate([f.scores for f in found])
         if not isinstance(wanted, Target):
-            return cls(probe, output, batch_size, scores, None, wanted)
+            return cls(probe, output, batch_size, probe.scores(), None, wanted)
+        found = list(probe.run(wanted))
+        scores = np.concatenate([f.scores for f in found])
         weights = np.concatenate([f.weights for f in found if f.weights is not None])
         return cls(probe, output, batch_size, scores, weights, None)
 
