@@ -66,13 +66,13 @@ def _road(task: _Task) -> np.ndarray:
 
 
 def _max_sensitivity(task: _Task) -> np.ndarray:
-    options = {"seed": task.seed, "output": task.output}
-    return max_sensitivity(task.method, task.model, task.images, task.target, samples=5, **options)
+    return max_sensitivity(
+        task.method, task.model, task.images, task.target, samples=5, seed=task.seed, output=task.output
+    )
 
 
 def _randomisation(task: _Task) -> np.ndarray:
-    options = {"seed": task.seed, "output": task.output}
-    found = model_randomisation(task.method, task.model, task.images, task.target, **options)
+    found = model_randomisation(task.method, task.model, task.images, task.target, seed=task.seed, output=task.output)
     return np.abs(found.spearman).mean(0)
 
 
@@ -274,3 +274,11 @@ def _ranked(
         for i, n in enumerate(names)
     ]
     return sorted(rows, key=lambda row: row["mean_rank"])
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    """An image as it is drawn: (H, W) or (H, W, 3), its values stretched to [0, 1]."""
+    pixels = image.astype(np.float64)
+    low, high = pixels.min(), pixels.max()
+    pixels = (pixels - low) / (high - low if high > low else 1)
+    return pixels if pixels.shape[-1] == 3 else pixels.mean(-1)

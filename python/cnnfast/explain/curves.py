@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,7 +162,7 @@ def _played(op: str, meter: Meter, start: np.ndarray, end: np.ndarray, maps: Any
         image = start[sample].copy()
         pixels, wanted = image.reshape(size, -1), end[sample].reshape(size, -1)
         yield image.copy()
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        for low, high in pairwise(bounds):
             pixels[order[low:high]] = wanted[order[low:high]]
             yield image.copy()
 

@@ -157,7 +157,7 @@ def _levels(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         levels.append((missing.astype(np.float64), _neighbours(np.ones((1, *missing.shape)))))
         if min(missing.shape) < 4:
             break
-        missing = _blocks(missing, True).all((-3, -1))
+        missing = np.asarray(_blocks(missing, True).all((-3, -1)))
     return levels
 
 

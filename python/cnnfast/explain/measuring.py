@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from cnnfast.explain.maps import ExplanationWarning
 from cnnfast.explain.probe import BATCH_SIZE, Probe
 from cnnfast.explain.targets import Target, TargetLike, predicted_classes
 from cnnfast.models.model import Model
@@ -96,6 +98,13 @@ def settled(op: str, model: Model, x: Any, target: TargetLike, output: int | str
     if scores.ndim != 2:
         raise ValueError(f"{op}: scores {scores.shape} have no predicted class; give a target, as explain.region")
     return predicted_classes(scores)
+
+
+def quietly(method: Method, model: Model, x: Any, target: TargetLike) -> np.ndarray:
+    """Explanations of changed images or models, of which it is no news that some find nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExplanationWarning)
+        return method(model, x, target)
 
 
 def flat_maps(op: str, maps: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:

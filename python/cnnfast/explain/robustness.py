@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.measuring import Meter, Method, images_of, settled, stream_of, whole
+from cnnfast.explain.measuring import Meter, Method, images_of, quietly, settled, stream_of, whole
 from cnnfast.explain.probe import BATCH_SIZE, Probe
 from cnnfast.explain.targets import TargetLike
 from cnnfast.models.model import Model
@@ -61,14 +61,14 @@ def max_sensitivity(
     if not 0 < radius < np.inf:
         raise ValueError(f"{op}: radius must be a number above 0, got {radius!r}")
     fixed = settled(op, model, x, target, output)
-    before = _explained(op, method, model, images, fixed)
+    before = _rows(op, method(model, images, fixed), len(images))
     size = np.linalg.norm(before, axis=1)
     size[size == 0] = 1
     streams = [stream_of(op, seed, i) for i in range(len(images))]
     most = np.zeros(len(images))
     for _ in range(whole(op, "samples", samples)):
         changed = np.stack([a + nudge(rng, a, radius) for a, rng in zip(images, streams, strict=True)])
-        after = _explained(op, method, model, changed, fixed)
+        after = _rows(op, quietly(method, model, changed, fixed), len(images))
         most = np.maximum(most, np.linalg.norm(after - before, axis=1) / size)
     return most
 
@@ -162,10 +162,9 @@ def _noise(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return 0.1 * (float(image.max()) - float(image.min())) * rng.standard_normal(image.shape)
 
 
-def _explained(op: str, method: Method, model: Model, images: np.ndarray, target: TargetLike) -> np.ndarray:
-    """float64 (N, ...) of a method, each explanation in one row."""
-    found = np.asarray(method(model, images, target), np.float64)
-    if found.ndim < 2 or len(found) != len(images) or not np.isfinite(found).all():
-        raise ValueError(f"{op}: the method must give a finite explanation for each of {len(images)} images, got "
-                         f"shape {found.shape}")  # fmt: skip
-    return found.reshape(len(found), -1)
+def _rows(op: str, explanations: Any, count: int) -> np.ndarray:
+    """float64 (N, ...), each explanation in one row."""
+    found = np.asarray(explanations, np.float64)
+    if found.ndim < 2 or len(found) != count or not np.isfinite(found).all():
+        raise ValueError(f"{op}: the method must give {count} finite explanations (N,...), got shape {found.shape}")
+    return found.reshape(count, -1)

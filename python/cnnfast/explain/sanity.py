@@ -4,15 +4,14 @@ not the network."""
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnfast import random
-from cnnfast.explain.maps import ExplanationWarning, scaled
-from cnnfast.explain.measuring import Method, flat_maps, images_of, settled
+from cnnfast.explain.maps import scaled
+from cnnfast.explain.measuring import Method, flat_maps, images_of, quietly, settled
 from cnnfast.explain.probe import Probe
 from cnnfast.explain.targets import TargetLike
 from cnnfast.layers.base import Layer
@@ -92,9 +91,7 @@ def model_randomisation(
         learned = [v.numpy() for v in layer._weights]
         for variable, value in zip(layer._weights, _forgotten(layer, seed, step), strict=True):
             variable.assign(value)
-        with warnings.catch_warnings():  # random weights often find nothing, which is no news
-            warnings.simplefilter("ignore", ExplanationWarning)
-            found = flat_maps(op, method(forgetful, x, fixed))
+        found = flat_maps(op, quietly(method, forgetful, x, fixed))
         names.append(name)
         spearman.append(rank_correlation(trained, found))
         ssim.append(structural_similarity(trained, found))
@@ -126,7 +123,7 @@ def _forgotten(layer: Layer, seed: int, step: int) -> list[np.ndarray]:
 
 
 def _drawn(layer: Layer, name: str, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    for known in (name, name.removesuffix("_kernel")):
+    for known in (name, name.removesuffix("_kernel"), name.replace("kernel", "depthwise")):
         initializer = getattr(layer, f"{known}_initializer", None)
         if callable(initializer):
             return initializer(value.shape)
