@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast import layers
+from cnnfast import layers, ops
 from cnnfast.explain import sanity
 from cnnfast.explain.cam import gradcam
 from tests.explain.networks import images, small_convnet
@@ -50,20 +50,20 @@ def test_what_is_forgotten_is_what_initializers_make():
 
 
 def test_weights_without_an_initializer_are_shuffled():
-    class Scale(layers.Layer):
+    class Mix(layers.Layer):
         def build(self, input_shape):
-            self.factors = self.add_weight((8,), "ones", name="factors")
+            self.shares = self.add_weight((8, 4), "ones", name="shares")
 
         def call(self, x):
-            return x * self.factors
+            return ops.dense(x, self.shares)
 
-    model = cnnfast.Sequential([cnnfast.Input((4, 4, 8)), Scale(name="scale"), layers.Flatten(), layers.Dense(2)])
-    values = np.arange(8, dtype=np.float32)
-    model.get_layer("scale").set_weights([values])
-    (_, *steps), result = weights_seen(model, np.ones((1, 4, 4, 8)), "independent")
-    assert result.layers[1] == "scale"
-    (found,) = steps[1]["scale"]
-    assert not np.array_equal(found, values) and np.array_equal(np.sort(found), values)
+    model = cnnfast.Sequential([cnnfast.Input((2, 2, 2)), layers.Flatten(), Mix(name="mix"), layers.Dense(2)])
+    values = np.arange(32, dtype=np.float32).reshape(8, 4)
+    model.get_layer("mix").set_weights([values])
+    (_, *steps), result = weights_seen(model, np.ones((1, 2, 2, 2)), "independent")
+    assert result.layers[1] == "mix"
+    (found,) = steps[1]["mix"]
+    assert not np.array_equal(found, values) and np.array_equal(np.sort(found, axis=None), values.reshape(-1))
 
 
 def test_the_given_model_and_the_random_generator_stay_as_they_are():

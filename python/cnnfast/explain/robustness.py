@@ -52,7 +52,7 @@ def max_sensitivity(
     norm of the explanation.
 
     Example:
-        >>> sensitivity = max_sensitivity(cnnfast.explain.gradcam, convnet, images, samples=3)
+        >>> sensitivity = max_sensitivity(cnnfast.explain.gradcam, convnet, images, target=1, samples=3)
         >>> sensitivity.shape
         (4,)
     """

@@ -104,9 +104,10 @@ def model_randomisation(
 def _from_the_top(probe: Probe) -> Iterator[tuple[str, Layer]]:
     """Names and layers that have weights of their own, the last one that the score depends on first; shared ones once,
     where they are applied last."""
+    used = {id(v) for v in probe.weights()}
     seen = set()
     for place in reversed(probe.places):
-        if place.on_the_way and place.layer._weights and id(place.layer) not in seen:
+        if id(place.layer) not in seen and any(id(v) in used for v in place.layer._weights):
             seen.add(id(place.layer))
             yield place.name, place.layer
 
