@@ -63,7 +63,7 @@ def places_in(graph: Graph, model: Model, score: Value) -> list[Place]:
         model: itself no place.
         score: what the explanation is of.
     """
-    needed = needed_for(graph, score)
+    needed = _needed_for(graph, score)
     counts: dict[int, int] = {}
     inside = {a.path[:i] for a in graph.applied for i in range(1, len(a.path))}
     places = []
@@ -152,8 +152,7 @@ def last_maps(op: str, graph: Graph, places: Sequence[Place]) -> Place:
     return chosen
 
 
-def needed_for(graph: Graph, score: Value) -> set[int]:
-    """Identities of the values that a score is made of."""
+def _needed_for(graph: Graph, score: Value) -> set[int]:
     needed = {id(score)}
     for node in reversed(graph.nodes):
         if any(id(v) in needed for v in node.outputs):

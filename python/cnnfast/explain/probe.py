@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.places import LayerLike, Place, find, last_maps, needed_for, places_in, spatial
+from cnnfast.explain.places import LayerLike, Place, find, last_maps, places_in, spatial
 from cnnfast.explain.targets import Target, TargetLike, resolved
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
-from cnnfast.graph.values import Graph, Spec, Value, Variable, given
+from cnnfast.graph.values import Graph, Spec, Value, given
 from cnnfast.models.engine import Engine
 from cnnfast.models.model import Model
 from cnnfast.ops.core import OPS, Op
@@ -112,12 +112,6 @@ class Probe:
             graph, _, score, _ = self._trace(self._batch_size)
             return last_maps(self.op, graph, places_in(graph, self.model, score))
         return find(self.op, self.places, layer)
-
-    def weights(self) -> list[Variable]:
-        """The variables that the score depends on."""
-        graph, _, score, _ = self._trace(self._batch_size)
-        needed = needed_for(graph, score)
-        return [v for v in graph.variables if id(graph.variable(v)) in needed]
 
     def maps(self, layer: LayerLike) -> Place:
         """A place whose output is maps that the score depends on. ValueError otherwise, which names those that are."""
