@@ -194,7 +194,10 @@ def eigen_gradcam(
 
     The first principal component over the positions of g_k A_k, in the sign in which it rises with their sum.
 
-    Args, Returns, Raises, Warns: those of `gradcam`.
+    Args:
+        model, x, target, layer, normalize, upsample, relu, aug_smooth, output, batch_size: as in `gradcam`.
+
+    Returns, Raises, Warns: as `gradcam`.
 
     Source: Muhammad and Yeasin, "Eigen-CAM: class activation map using principal components" (2020), with the maps
     weighted as in `hirescam`.
