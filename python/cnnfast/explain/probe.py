@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.places import LayerLike, Place, find, last_maps, places_in, spatial
+from cnnfast.explain.places import LayerLike, Place, Spot, find, last_maps, needed_for, places_in, spatial
 from cnnfast.explain.targets import Target, TargetLike, resolved
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
@@ -72,7 +72,7 @@ class Probe:
         batch_size: samples run at once.
 
     Attributes:
-        model, op: as given.
+        model, op, batch_size: as given.
         xs: the inputs as float32.
         several: whether x was a list.
         places: where one can look, in the order of running.
@@ -91,7 +91,8 @@ class Probe:
         self.model, self.op, self._output = model, op, output
         self.several = isinstance(x, (list, tuple))
         self.xs = _checked_inputs(op, x if self.several else [x])
-        self._batch_size = min(int(batch_size), self.count)
+        self.batch_size = int(batch_size)
+        self._batch_size = min(self.batch_size, self.count)
         graph, _, score, self.seen_through = self._trace(self._batch_size)
         self.places = places_in(graph, model, score)
         if self.seen_through:
@@ -127,7 +128,7 @@ class Probe:
         self,
         target: TargetLike = None,
         *,
-        values: Sequence[Place] = (),
+        values: Sequence[Place | Spot] = (),
         gradients: bool = False,
         inputs: bool = False,
         rules: Rules | None = None,
@@ -163,6 +164,25 @@ class Probe:
             parts.append(steps.program.run(chunk)[1][0])
         return np.concatenate(parts)
 
+    def scores_from(self, place: Place, values: np.ndarray, xs: Sequence[np.ndarray]) -> np.ndarray:
+        """Scores of samples in which other values stand at a place; only what comes after the place is computed.
+
+        Args:
+            place: whose values are replaced.
+            values: (n, ...), what they are replaced by.
+            xs: the inputs of the same n samples, for what does not depend on the place.
+        """
+        n = len(values)
+        key = ("explain from", n, tuple(a.shape[1:] for a in xs), self._output, place.key)
+        engine: Engine = self.model._engine  # type: ignore[assignment]
+        program = engine.cached(key, lambda: self._build_from(n, place))
+        return program.run([np.require(a, np.float32, ["C", "A"]) for a in (values, *xs)])[1][0]
+
+    def graph(self) -> tuple[Graph, Value]:
+        """The model for one sample in a graph of its own, to look at its nodes, and the scores there."""
+        graph, _, scores, _ = self._trace(1)
+        return graph, scores
+
     # One batch
 
     def _run(
@@ -170,13 +190,13 @@ class Probe:
         xs: list[np.ndarray],
         rows: slice,
         target: Target | Callable[[Value], Value],
-        values: Sequence[Place],
+        values: Sequence[Place | Spot],
         gradients: bool,
         inputs: bool,
         rules: Rules | None,
     ) -> Found:
         function = None if isinstance(target, Target) else target
-        steps = self._steps(len(xs[0]), function, [p.index for p in values], gradients, inputs, rules)
+        steps = self._steps(len(xs[0]), function, values, gradients, inputs, rules)
         n_values, n_gradients, n_inputs = steps.counts
         weights = None
         if steps.is_linear:
@@ -205,13 +225,14 @@ class Probe:
         self,
         n: int,
         function: Callable[[Value], Value] | None,
-        values: Sequence[int],
+        values: Sequence[Place | Spot],
         gradients: bool,
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
         key = (
-            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(values), gradients, inputs,
+            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(p.key for p in values),
+            gradients, inputs,
             None if rules is None else tuple(sorted(rules.items())),
         )  # fmt: skip
         engine: Engine = self.model._engine  # type: ignore[assignment]
@@ -221,18 +242,18 @@ class Probe:
         self,
         n: int,
         function: Callable[[Value], Value] | None,
-        values: Sequence[int],
+        values: Sequence[Place | Spot],
         gradients: bool,
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
         graph, feeds, scores, _ = self._trace(n)
-        looked_at = [graph.applied[i].outputs[0] for i in values]
+        looked_at = [p.value(graph) for p in values]
         wrt = [*(looked_at if gradients else []), *(feeds if inputs else [])]
         if not wrt:
             program = Program(graph, feeds, [scores, *looked_at])
             return _Steps(program, False, (len(looked_at), 0, 0), scores.spec.known_shape)
-        names = [*([graph.applied[i].layer.name for i in values] if gradients else []), *self.model.input_names]
+        names = [*([p.name for p in values] if gradients else []), *self.model.input_names]
         if function is None:
             end: Value = scores
             seed: Any = graph.input(Spec(scores.spec.known_shape))
@@ -251,6 +272,17 @@ class Probe:
         )
         counts = len(looked_at), len(looked_at) if gradients else 0, len(feeds) if inputs else 0
         return _Steps(program, function is None, counts, scores.spec.known_shape)
+
+    def _build_from(self, n: int, place: Place) -> Program:
+        graph, feeds, scores, _ = self._trace(n)
+        replaced = place.value(graph)
+        feed = graph.input(replaced.spec)
+        for node in graph.nodes:
+            node.inputs = [feed if v is replaced else v for v in node.inputs]
+        scores = feed if scores is replaced else scores
+        needed = needed_for(graph, scores)
+        graph.nodes = [node for node in graph.nodes if any(id(v) in needed for v in node.outputs)]
+        return Program(graph, [feed, *feeds], [scores])
 
     def _applied(self, function: Callable[[Value], Value], scores: Value) -> Value:
         end = function(scores)
