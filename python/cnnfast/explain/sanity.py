@@ -12,6 +12,7 @@ import numpy as np
 from cnnfast import random
 from cnnfast.explain.maps import scaled
 from cnnfast.explain.measuring import Method, flat_maps, images_of, quietly, settled
+from cnnfast.explain.places import needed_for
 from cnnfast.explain.probe import Probe
 from cnnfast.explain.targets import TargetLike
 from cnnfast.layers.base import Layer
@@ -104,7 +105,9 @@ def model_randomisation(
 def _from_the_top(probe: Probe) -> Iterator[tuple[str, Layer]]:
     """Names and layers that have weights of their own, the last one that the score depends on first; shared ones once,
     where they are applied last."""
-    used = {id(v) for v in probe.weights()}
+    graph, score = probe.graph()
+    needed = needed_for(graph, score)
+    used = {id(v) for v in graph.variables if id(graph.variable(v)) in needed}
     seen = set()
     for place in reversed(probe.places):
         if id(place.layer) not in seen and any(id(v) in used for v in place.layer._weights):
