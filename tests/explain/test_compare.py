@@ -75,6 +75,12 @@ def test_rows_are_means_of_the_values_that_each_measure_gives_alone(result):
             assert row[name] == result.values[row["method"]][name].mean()
 
 
+def test_methods_that_agree_but_for_rounding_share_their_rank():
+    methods = {"one": right, "two": lambda m, x, t: right(m, x, t) * (1 + 1e-12)}
+    found = compare(quarter_reader(), bright_spot(), 1, methods)
+    assert [row["mean_rank"] for row in found.rows] == [1.5, 1.5]
+
+
 def test_the_table_is_aligned_and_names_all(result):
     lines = str(result).splitlines()
     assert len({len(line) for line in lines}) == 1
@@ -99,6 +105,12 @@ def test_the_plot_shows_the_maps_of_an_image_the_best_first(result):
     assert [axes.get_title() for axes in shown] == ["image", "1. right", "2. jumpy", "3. wrong"]
     np.testing.assert_array_equal(shown[1].images[1].get_array(), right(None, bright_spot(), 1)[1])
     assert f"{result.values['right']['insertion'][1]:.3f}" in shown[1].texts[0].get_text()
+    coloured = np.zeros((3, SIZE, SIZE, 3), np.uint8)
+    coloured[1, :, :, 0] = 255
+    first = next(axes for axes in result.plot(1, coloured).axes if axes.images)
+    np.testing.assert_array_equal(first.images[0].get_array()[0, 0], [1, 0, 0])
+    with pytest.raises(ValueError, match=r"need pictures of their size, got \(2, 12, 12, 3\)"):
+        result.plot(1, coloured[:2])
     with pytest.raises(IndexError, match="there is no image 3, there are 3"):
         result.plot(image=3)
 

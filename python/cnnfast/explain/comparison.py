@@ -100,7 +100,7 @@ class Comparison:
         measures: names of the measures, each with whether more is better.
         values: float64 (N,) of each measure of each method, `values["gradcam"]["road"]`.
         maps: float64 (N, H, W) of each method.
-        images: (N, H, W, C), as they were given.
+        images: float32 (N, H, W, C), as they were given.
         left_out: methods that cannot explain this model, and why.
     """
 
@@ -126,24 +126,29 @@ class Comparison:
         text.insert(1, "-" * len(text[0]))
         return "\n".join([*text, *(f"left out: {name} ({why})" for name, why in self.left_out.items())])
 
-    def plot(self, image: int = 0) -> Figure:
+    def plot(self, image: int = 0, pictures: Any = None) -> Figure:
         """The methods' maps over an image, the best method first, each with this image's measures beneath.
 
         Args:
             image: its number.
+            pictures: (N, H, W, C), what is drawn instead of `images` where these were preprocessed and look odd.
 
         Returns:
             The figure; save it with ``figure.savefig("name.png")``.
 
         Raises:
             IndexError: there is no such image.
+            ValueError: pictures of another number or size than the images.
             ImportError: matplotlib is not installed.
         """
         from cnnfast.plots._style import new_figure
 
         if not 0 <= image < len(self.images):
             raise IndexError(f"compare: there is no image {image}, there are {len(self.images)}")
-        picture = _picture(self.images[image])
+        drawn = self.images if pictures is None else np.asarray(pictures)
+        if drawn.ndim != 4 or drawn.shape[:3] != self.images.shape[:3]:
+            raise ValueError(f"compare: images {self.images.shape} need pictures of their size, got {drawn.shape}")
+        picture = _picture(drawn[image])
         panels = len(self.rows) + 1
         columns = min(panels, 5)
         lines = -(-panels // columns)
@@ -238,7 +243,7 @@ def compare(
     if not maps:
         raise ValueError(f"{op}: no method can explain {model.name}: {left_out}")
     directions = {m: _MEASURES[m].more_is_better for m in wanted}
-    return Comparison(_ranked(values, directions, seconds), directions, values, maps, np.asarray(x), left_out)
+    return Comparison(_ranked(values, directions, seconds), directions, values, maps, images, left_out)
 
 
 def _methods(methods: Mapping[str, Method] | Sequence[str] | None) -> tuple[dict[str, Method], bool]:
@@ -266,7 +271,9 @@ def _ranked(
     """A row for each method, the lowest mean rank first."""
     names = list(values)
     means = {m: np.array([values[n][m].mean() for n in names]) for m in measures}
-    places = np.mean([ranks(-means[m] if more else means[m]) for m, more in measures.items()], axis=0)
+    # Methods that agree but for rounding share their rank.
+    shown = {m: np.array([float(f"{v:.4g}") for v in means[m]]) for m in measures}
+    places = np.mean([ranks(-shown[m] if more else shown[m]) for m, more in measures.items()], axis=0)
     rows = [
         {"method": n, "seconds": seconds[n]}
         | {m: float(means[m][i]) for m in measures}

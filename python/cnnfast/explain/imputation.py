@@ -125,15 +125,35 @@ def imputed(image: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return _solved(known, keep).transpose(1, 2, 0)
 
 
+class _Level(NamedTuple):
+    """The equations on one grid, times 12: total * u - sums(u) = right side where pixels are missing.
+
+    Attributes:
+        missing: (H, W), 1 or 0.
+        total: (1, H, W), what `_sums` gives of ones.
+        smooth: (1, H, W), by which a residual is multiplied in a damped Jacobi step.
+    """
+
+    missing: np.ndarray
+    total: np.ndarray
+    smooth: np.ndarray
+
+    def applied(self, u: np.ndarray) -> np.ndarray:
+        """The left side."""
+        left = self.total * u
+        left -= _sums(u)
+        left *= self.missing
+        return left
+
+
 def _solved(known: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Solves degree * u = neighbours(u) at the missing pixels of known (C, H, W), which is 0 there.
+    """The missing pixels of known (C, H, W), which is 0 there.
 
     The matrix is symmetric and positive definite: conjugate gradients, which a multigrid cycle makes independent of
     the size of the holes (Tatebe, "The multigrid preconditioned conjugate gradient method", 1993).
     """
     levels = _levels(~keep)
-    missing, degree = levels[0]
-    residual = missing * _neighbours(known)
+    residual = levels[0].missing * _sums(known)
     enough = _TOLERANCE**2 * _dot(residual, residual)
     u, direction, size = known.copy(), np.zeros_like(known), np.ones((len(known), 1, 1))
     for _ in range(keep.size):
@@ -141,37 +161,40 @@ def _solved(known: np.ndarray, keep: np.ndarray) -> np.ndarray:
             break
         better = _cycle(levels, residual)
         before, size = size, _dot(residual, better)
-        direction = better + _ratio(size, before) * direction
-        change = missing * (degree * direction - _neighbours(direction))
+        direction *= _ratio(size, before)
+        direction += better
+        change = levels[0].applied(direction)
         step = _ratio(size, _dot(direction, change))
         u += step * direction
         residual -= step * change
     return u
 
 
-def _levels(missing: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Missing pixels as 0 and 1, and the weights that each pixel's neighbours have in sum: of the image, of one of half
-    its size, where those are missing that only stand for missing ones, and so on."""
+def _levels(missing: np.ndarray) -> list[_Level]:
+    """The image's grid, one of half its size, where those pixels are missing that stand for missing ones only, and so
+    on."""
     levels = []
     while missing.any():
-        levels.append((missing.astype(np.float64), _neighbours(np.ones((1, *missing.shape)))))
+        total = _sums(np.ones((1, *missing.shape)))
+        as_number = missing.astype(np.float64)
+        levels.append(_Level(as_number, total, _DAMPING * as_number / (total - 4)))
         if min(missing.shape) < 4:
             break
         missing = np.asarray(_blocks(missing, True).all((-3, -1)))
     return levels
 
 
-def _cycle(levels: list[tuple[np.ndarray, np.ndarray]], residual: np.ndarray) -> np.ndarray:
+def _cycle(levels: list[_Level], residual: np.ndarray) -> np.ndarray:
     """About the solution for a right side: smoothed, corrected on the coarser grid, and smoothed again."""
-    missing, degree = levels[0]
-    smooth = _DAMPING * missing / degree
-    u = smooth * residual
-    if len(levels) > 1:
-        rest = missing * (residual - degree * u + _neighbours(u))
-        coarse = _cycle(levels[1:], levels[1][0] * _blocks(rest, 0).sum((-3, -1)))
-        u += missing * coarse.repeat(2, 1).repeat(2, 2)[:, : missing.shape[0], : missing.shape[1]]
-    for _ in range(1 if len(levels) > 1 else _COARSEST_STEPS):
-        u += smooth * (residual - degree * u + _neighbours(u))
+    here, *coarser = levels
+    u = here.smooth * residual
+    if coarser:
+        rest = residual - here.applied(u)
+        coarse = _cycle(coarser, coarser[0].missing * _blocks(rest, 0).sum((-3, -1)))
+        rows, columns = here.missing.shape
+        u += here.missing * coarse.repeat(2, 1).repeat(2, 2)[:, :rows, :columns]
+    for _ in range(1 if coarser else _COARSEST_STEPS):
+        u += here.smooth * (residual - here.applied(u))
     return u
 
 
@@ -183,16 +206,14 @@ def _blocks(a: np.ndarray, fill: Any) -> np.ndarray:
     return a.reshape(*a.shape[:-2], -(-rows // 2), 2, -(-columns // 2), 2)
 
 
-def _neighbours(u: np.ndarray) -> np.ndarray:
-    """The weighted sum of each pixel's eight neighbours: (1 2 1) over rows and columns less the middle, 4, over 12."""
-    wide = 2 * u
+def _sums(u: np.ndarray) -> np.ndarray:
+    """12 times the weighted sum of each pixel's neighbours, and 4 times the pixel: (1 2 1) over rows and columns."""
+    wide = u + u
     wide[:, 1:] += u[:, :-1]
     wide[:, :-1] += u[:, 1:]
-    both = 2 * wide
+    both = wide + wide
     both[:, :, 1:] += wide[:, :, :-1]
     both[:, :, :-1] += wide[:, :, 1:]
-    both -= 4 * u
-    both /= 12
     return both
 
 
