@@ -57,12 +57,15 @@ def test_the_right_explanation_comes_first_and_the_wrong_one_last(result):
 
 
 def test_mean_ranks_are_those_of_the_table(result):
+    def shown(row, name):
+        return float(f"{row[name]:.4g}")
+
     for row in result.rows:
         places = []
         for name, more in result.measures.items():
-            better = [r for r in result.rows if (r[name] > row[name] if more else r[name] < row[name])]
-            same = [r for r in result.rows if r[name] == row[name]]
-            places.append(len(better) + (len(same) + 1) / 2)
+            mine, all_ = shown(row, name), [shown(r, name) for r in result.rows]
+            better = [v for v in all_ if (v > mine if more else v < mine)]
+            places.append(len(better) + (all_.count(mine) + 1) / 2)
         assert row["mean_rank"] == pytest.approx(np.mean(places))
 
 

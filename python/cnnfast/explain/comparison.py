@@ -96,7 +96,8 @@ class Comparison:
 
     Attributes:
         rows: of each method, the best first: its name as "method", the "seconds" it took, the mean of each measure
-            over the images, and "mean_rank", the mean of its ranks among the methods (1 is best).
+            over the images, and "mean_rank", the mean of its ranks among the methods (1 is best; methods whose
+            means are the same to four digits share a rank).
         measures: names of the measures, each with whether more is better.
         values: float64 (N,) of each measure of each method, `values["gradcam"]["road"]`.
         maps: float64 (N, H, W) of each method.
