@@ -73,12 +73,10 @@ def finished(
         if relu:
             _warn_of_empty(op, raw)
         kept = np.maximum(raw, 0) if relu else raw
-        kept = scaled(kept) if normalize or several else kept.astype(np.float32)
+        kept = scaled(kept) if several else kept.astype(np.float32)
         maps.append(upsampled(kept, size) if upsample else kept)
-    if not several:
-        return maps[0]
-    mean = np.stack(maps).mean(0, dtype=np.float64).astype(np.float32)
-    return scaled(mean) if normalize else mean
+    result = np.stack(maps).mean(0, dtype=np.float64).astype(np.float32) if several else maps[0]
+    return scaled(result) if normalize else result  # last: the centre of the highest cell may lie between pixels
 
 
 def _warn_of_empty(op: str, raw: np.ndarray) -> None:
@@ -89,5 +87,5 @@ def _warn_of_empty(op: str, raw: np.ndarray) -> None:
             f"{op}: nothing in the maps of {len(empty)} of {len(raw)} samples ({which}) speaks for the target; their "
             "maps are 0. Look at another layer or class, or at relu=False for what speaks against it.",
             ExplanationWarning,
-            stacklevel=4,
+            stacklevel=6,  # the line that called the method
         )

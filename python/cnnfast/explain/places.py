@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cnnfast.graph.values import Graph, Value
+from cnnfast.graph.values import Graph, Value, given
 from cnnfast.layers import conv, pooling
 from cnnfast.models.model import Model
 
@@ -56,6 +56,45 @@ class Place:
         """Whether the output is maps (N, P, Q, K) of more than one position."""
         return len(self.shape) == 4 and self.shape[1] * self.shape[2] > 1
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from others of the same model."""
+        return ("place", self.index)
+
+    def value(self, graph: Graph) -> Value:
+        """The output in a graph of the model."""
+        return graph.applied[self.index].outputs[0]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A value within the layers: the output of a node of the graph, or one of its inputs.
+
+    Attributes:
+        node: its number in the order of running.
+        op: the node's.
+        input: which input; None for the output.
+    """
+
+    node: int
+    op: str
+    input: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.op
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from others of the same model."""
+        return ("spot", self.node, self.input)
+
+    def value(self, graph: Graph) -> Value:
+        """The value in a graph of the model."""
+        node = graph.nodes[self.node]
+        return node.outputs[0] if self.input is None else given(node, self.input)
+
 
 def places_in(graph: Graph, model: Model, score: Value, output: Value) -> list[Place]:
     """All places of a traced model.
@@ -66,7 +105,7 @@ def places_in(graph: Graph, model: Model, score: Value, output: Value) -> list[P
         score: what the explanation is of.
         output: what the score was taken from.
     """
-    needed, needed_too = _needed_for(graph, score), _needed_for(graph, output)
+    needed, needed_too = needed_for(graph, score), needed_for(graph, output)
     counts: dict[int, int] = {}
     inside = {a.path[:i] for a in graph.applied for i in range(1, len(a.path))}
     places = []
@@ -155,7 +194,8 @@ def last_maps(op: str, graph: Graph, places: Sequence[Place]) -> Place:
     return chosen
 
 
-def _needed_for(graph: Graph, score: Value) -> set[int]:
+def needed_for(graph: Graph, score: Value) -> set[int]:
+    """Ids of the values that `score` depends on, itself included."""
     needed = {id(score)}
     for node in reversed(graph.nodes):
         if any(id(v) in needed for v in node.outputs):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.places import LayerLike, Place, find, last_maps, places_in, spatial
+from cnnfast.explain.places import LayerLike, Place, Spot, find, last_maps, needed_for, places_in, spatial
 from cnnfast.explain.targets import Target, TargetLike, resolved
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
@@ -74,7 +74,7 @@ class Probe:
         layer: a layer whose output is the score, instead of the model's; before its final softmax, sigmoid or ReLU.
 
     Attributes:
-        model, op: as given.
+        model, op, batch_size: as given.
         xs: the inputs as float32.
         several: whether x was a list.
         places: where one can look, in the order of running.
@@ -103,7 +103,7 @@ class Probe:
         self.model, self.op, self._output = model, op, output
         self.several = isinstance(x, (list, tuple))
         self.xs = _checked_inputs(op, x if self.several else [x])
-        self._batch_size = int(batch_size)
+        self.batch_size = int(batch_size)
         self._scored: Place | None = None
         self.places, self.seen_through = self._looked_around()
         if layer is not None:
@@ -125,7 +125,7 @@ class Probe:
             TypeError, ValueError: see `find` and `last_maps`.
         """
         if isinstance(layer, str) and layer == "auto":
-            return last_maps(self.op, self._trace(min(self._batch_size, self.count))[0], self.places)
+            return last_maps(self.op, self._trace(min(self.batch_size, self.count))[0], self.places)
         return find(self.op, self.places, layer)
 
     def maps(self, layer: LayerLike) -> Place:
@@ -134,7 +134,7 @@ class Probe:
 
     def outputs(self) -> dict[int, Value]:
         """By the number of each place its symbolic output, in a graph that no Program has changed."""
-        applied = self._trace(min(self._batch_size, self.count))[0].applied
+        applied = self._trace(min(self.batch_size, self.count))[0].applied
         return {p.index: applied[p.index].outputs[0] for p in self.places}
 
     def target(self, target: TargetLike) -> Target | Callable[[Value], Value]:
@@ -147,7 +147,7 @@ class Probe:
         self,
         target: TargetLike = None,
         *,
-        values: Sequence[Place] = (),
+        values: Sequence[Place | Spot] = (),
         gradients: bool = False,
         inputs: bool = False,
         rules: Rules | None = None,
@@ -169,19 +169,38 @@ class Probe:
         """
         wanted = self.target(target)
         given_xs = self.xs if xs is None else list(xs)
-        for begin in range(0, self.count, self._batch_size):
-            rows = slice(begin, min(begin + self._batch_size, self.count))
+        for begin in range(0, self.count, self.batch_size):
+            rows = slice(begin, min(begin + self.batch_size, self.count))
             yield self._run([a[rows] for a in given_xs], rows, wanted, values, gradients, inputs, rules)
 
     def scores(self, xs: Sequence[np.ndarray] | None = None) -> np.ndarray:
         """Scores (n, ...) before a final softmax or sigmoid, of these samples or of any others of the same shape."""
         arrays = self.xs if xs is None else list(xs)
         parts = []
-        for begin in range(0, len(arrays[0]), self._batch_size):
-            chunk = [np.ascontiguousarray(a[begin : begin + self._batch_size]) for a in arrays]
+        for begin in range(0, len(arrays[0]), self.batch_size):
+            chunk = [np.ascontiguousarray(a[begin : begin + self.batch_size]) for a in arrays]
             steps = self._steps(len(chunk[0]), None, (), False, False, None)
             parts.append(steps.program.run(chunk)[1][0])
         return np.concatenate(parts)
+
+    def scores_from(self, place: Place, values: np.ndarray, xs: Sequence[np.ndarray]) -> np.ndarray:
+        """Scores of samples in which other values stand at a place; only what comes after the place is computed.
+
+        Args:
+            place: whose values are replaced.
+            values: (n, ...), what they are replaced by.
+            xs: the inputs of the same n samples, for what does not depend on the place.
+        """
+        n = len(values)
+        key = ("explain from", n, tuple(a.shape[1:] for a in xs), self._output, place.key)
+        engine: Engine = self.model._engine  # type: ignore[assignment]
+        program = engine.cached(key, lambda: self._build_from(n, place))
+        return program.run([np.require(a, np.float32, ["C", "A"]) for a in (values, *xs)])[1][0]
+
+    def graph(self) -> tuple[Graph, Value]:
+        """The model for one sample in a graph of its own, to look at its nodes, and the scores there."""
+        graph, _, scores, _, _ = self._trace(1)
+        return graph, scores
 
     # One batch
 
@@ -190,13 +209,13 @@ class Probe:
         xs: list[np.ndarray],
         rows: slice,
         target: Target | Callable[[Value], Value],
-        values: Sequence[Place],
+        values: Sequence[Place | Spot],
         gradients: bool,
         inputs: bool,
         rules: Rules | None,
     ) -> Found:
         function = None if isinstance(target, Target) else target
-        steps = self._steps(len(xs[0]), function, [p.index for p in values], gradients, inputs, rules)
+        steps = self._steps(len(xs[0]), function, values, gradients, inputs, rules)
         n_values, n_gradients, n_inputs = steps.counts
         weights = None
         if steps.is_linear:
@@ -225,15 +244,15 @@ class Probe:
         self,
         n: int,
         function: Callable[[Value], Value] | None,
-        values: Sequence[int],
+        values: Sequence[Place | Spot],
         gradients: bool,
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
         scored = None if self._scored is None else self._scored.index
         key = (
-            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(values), gradients, inputs,
-            None if rules is None else tuple(sorted(rules.items())), scored,
+            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(p.key for p in values),
+            gradients, inputs, None if rules is None else tuple(sorted(rules.items())), scored,
         )  # fmt: skip
         engine: Engine = self.model._engine  # type: ignore[assignment]
         return engine.cached(key, lambda: self._build(n, function, values, gradients, inputs, rules))
@@ -242,18 +261,18 @@ class Probe:
         self,
         n: int,
         function: Callable[[Value], Value] | None,
-        values: Sequence[int],
+        values: Sequence[Place | Spot],
         gradients: bool,
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
         graph, feeds, scores, _, _ = self._trace(n)
-        looked_at = [graph.applied[i].outputs[0] for i in values]
+        looked_at = [p.value(graph) for p in values]
         wrt = [*(looked_at if gradients else []), *(feeds if inputs else [])]
         if not wrt:
             program = Program(graph, feeds, [scores, *looked_at])
             return _Steps(program, False, (len(looked_at), 0, 0), scores.spec.known_shape)
-        names = [*([graph.applied[i].layer.name for i in values] if gradients else []), *self.model.input_names]
+        names = [*([p.name for p in values] if gradients else []), *self.model.input_names]
         if function is None:
             end: Value = scores
             seed: Any = graph.input(Spec(scores.spec.known_shape))
@@ -273,6 +292,17 @@ class Probe:
         counts = len(looked_at), len(looked_at) if gradients else 0, len(feeds) if inputs else 0
         return _Steps(program, function is None, counts, scores.spec.known_shape)
 
+    def _build_from(self, n: int, place: Place) -> Program:
+        graph, feeds, scores, _, _ = self._trace(n)
+        replaced = place.value(graph)
+        feed = graph.input(replaced.spec)
+        for node in graph.nodes:
+            node.inputs = [feed if v is replaced else v for v in node.inputs]
+        scores = feed if scores is replaced else scores
+        needed = needed_for(graph, scores)
+        graph.nodes = [node for node in graph.nodes if any(id(v) in needed for v in node.outputs)]
+        return Program(graph, [feed, *feeds], [scores])
+
     def _applied(self, function: Callable[[Value], Value], scores: Value) -> Value:
         end = function(scores)
         if not isinstance(end, Value) or end.graph is not scores.graph:
@@ -289,7 +319,7 @@ class Probe:
 
     def _looked_around(self) -> tuple[list[Place], str | None]:
         """The places, and what stands behind the scores."""
-        graph, _, scores, seen_through, output = self._trace(min(self._batch_size, self.count))
+        graph, _, scores, seen_through, output = self._trace(min(self.batch_size, self.count))
         return places_in(graph, self.model, scores, output), seen_through
 
     def _trace(self, n: int) -> tuple[Graph, list[Value], Value, str | None, Value]:
