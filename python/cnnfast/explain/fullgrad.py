@@ -42,7 +42,8 @@ def fullgrad(
 
     Biases are those of convolutions, what batch normalization adds (beta - gamma mean / sqrt(variance + epsilon)),
     what `Rescaling` and the like add, and what a curved activation f adds to its tangent: f(z) - f'(z) z. Biases of
-    dense layers have no place in the image. With them, everything before psi sums to the score.
+    dense layers have no place in the image. With them, everything before psi sums to the score. (pytorch-grad-cam knows
+    the biases of Conv2d and of BatchNorm2d with weights alone: its map is this one where a network has no others.)
 
     Args:
         model: any model.
