@@ -9,5 +9,6 @@ colours differently: one scale from light to dark, and the palette of Okabe and 
 from cnnfast.plots.confusion import confusion_matrix
 from cnnfast.plots.curves import curves
 from cnnfast.plots.images import image_grid, misclassified
+from cnnfast.plots.network import plot_model
 
-__all__ = ["confusion_matrix", "curves", "image_grid", "misclassified"]
+__all__ = ["confusion_matrix", "curves", "image_grid", "misclassified", "plot_model"]
