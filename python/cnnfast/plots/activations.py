@@ -14,7 +14,7 @@ from cnnfast.plots._style import new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-_WIDTH, _LARGEST_CELL, _HIGHEST = 9.0, 1.1, 300.0  # inches
+_WIDTH, _LARGEST_CELL, _HEADING, _HIGHEST = 9.0, 1.1, 0.3, 300.0  # inches
 
 
 def activation_mosaic(
@@ -31,8 +31,8 @@ def activation_mosaic(
     and is counted in the title. Brightness thus says where in a channel there is much, not in which channel.
 
     Args:
-        activations: from the names of layers to their maps (N, P, Q, K), as `explain.activation_maps` gives them; or the
-            maps of one layer.
+        activations: from the names of layers to their maps (N, P, Q, K), as `explain.activation_maps` gives them; or
+            the maps of one layer.
         sample: which of the N images.
         channels: how many of each layer are drawn at most, the first ones; None draws all.
         columns: channels in a row.
@@ -51,7 +51,7 @@ def activation_mosaic(
     Example:
         >>> from cnnfast import plots
         >>> figure = plots.activation_mosaic({"conv": np.random.default_rng(1).normal(size=(1, 14, 14, 4))})
-        >>> figure.axes[0].get_title()
+        >>> figure.axes[0].get_title("left")
         'conv: 4 channels of 14 x 14'
     """
     op = "plots.activation_mosaic"
@@ -68,14 +68,17 @@ def activation_mosaic(
         mosaics.append(_mosaic(_deprocessed(drawn), columns))
         titles.append(_title(name, maps, drawn.shape[2]))
     sizes = [_inches(mosaic, drawn) for mosaic, drawn in mosaics]
-    heights = [height + 0.3 for _, height in sizes]
-    scale = min(1.0, _HIGHEST / sum(heights))
-    sheet: Any = figure or new_figure(scale * max(4.0, *(width for width, _ in sizes)) + 0.2, scale * sum(heights))
-    for ax, (mosaic, _), title in zip(
-        sheet.subplots(len(mosaics), squeeze=False, height_ratios=heights)[:, 0], mosaics, titles, strict=True
-    ):
+    width = max(4.0, *(w for w, _ in sizes)) + 0.2
+    height = sum(h + _HEADING for _, h in sizes) + 0.1
+    scale = min(1.0, _HIGHEST / height)
+    sheet: Any = figure or new_figure(scale * width, scale * height)
+    top = 0.0
+    for (mosaic, _), (w, h), title in zip(mosaics, sizes, titles, strict=True):
+        # by hand: a layout engine would make all as small as the least that fits
+        top += h + _HEADING
+        ax = sheet.add_axes((0.1 / width, 1 - top / height, w / width, h / height), anchor="NW")
         ax.imshow(mosaic, cmap=cmap, vmin=0, vmax=255)
-        ax.set_title(title, fontsize=9, pad=3)
+        ax.set_title(title, fontsize=9, pad=3, loc="left")
         ax.set_axis_off()
     return sheet
 

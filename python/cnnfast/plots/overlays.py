@@ -39,8 +39,8 @@ def overlay(
         heat: (H, W) as `explain.gradcam` gives it, or smaller; then it is upsampled bilinearly.
         alpha: how much of the map covers the image, 0 to 1.
         ax: axes to draw on; default a new figure.
-        cmap: a matplotlib colour map; the default looks even to the eye, is as plain in shades of grey, and is dark where
-            there is nothing.
+        cmap: a matplotlib colour map; the default looks even to the eye, is as plain in shades of grey, and is dark
+            where there is nothing.
         limits: the values of the first and the last colour; default 0 to 1 for maps that lie between, else from the
             least value or 0, whichever is less, to the largest.
         colour_bar: whether to draw one beside the image.
@@ -179,7 +179,8 @@ def explanations(
         )
     cell = float(np.clip(11 / (len(columns) + 1), 1.1, 2.4))
     ratio = float(np.clip(pictures.shape[1] / pictures.shape[2], 0.2, 5))
-    sheet: Any = figure or new_figure(cell * (len(columns) + 1) + 0.9, cell * ratio * count + 0.4)
+    both = len({_is_signed(column) for column in columns.values()}) == 2
+    sheet: Any = figure or new_figure(cell * (len(columns) + 1) + 0.8 * (1 + both), cell * ratio * count + 0.3)
     grid = sheet.subplots(count, len(columns) + 1, squeeze=False)
     bars: dict[bool, Any] = {}
     for n in range(count):
@@ -191,7 +192,7 @@ def explanations(
             grid[n, 0].spines[:].set_visible(False)
             grid[n, 0].set(xticks=[], yticks=[])
         for ax, (name, column) in zip(grid[n, 1:], columns.items(), strict=True):
-            signed = column.ndim == 4 or bool((column < 0).any())
+            signed = _is_signed(column)
             values = _fitted(op, name, _added(op, column[n]), pixels.shape[:2])
             limit = _robust_limit(values, 99.0) if signed else float(values.max()) or 1.0
             values = values / limit
@@ -202,7 +203,8 @@ def explanations(
     for ax, name in zip(grid[0], ["image", *columns], strict=True):
         ax.set_title(name, fontsize=9)
     for signed, drawn in sorted(bars.items()):
-        bar = _bar(sheet, drawn, grid.ravel().tolist(), shrink=min(1.0, 2.5 / (cell * ratio * count)))
+        height = cell * ratio * count
+        bar = _bar(sheet, drawn, grid.ravel().tolist(), shrink=min(1.0, 2.5 / height), thickness=0.12 / height)
         bar.set_ticks([-1, 0, 1] if signed else [0, 1], labels=["against", "0", "for"] if signed else ["0", "largest"])
     return sheet
 
@@ -212,6 +214,10 @@ def _column(op: str, name: str, maps: ArrayLike, count: int) -> np.ndarray:
     if values.ndim not in (3, 4) or len(values) != count:
         raise ValueError(f"{op}: {count} images need maps ({count}, P, Q) of {name!r}, came {values.shape}")
     return values
+
+
+def _is_signed(column: np.ndarray) -> bool:
+    return column.ndim == 4 or bool((column < 0).any())
 
 
 def _added(op: str, values: ArrayLike) -> np.ndarray:
@@ -283,8 +289,9 @@ def _signed(ax: Axes, pixels: np.ndarray | None, values: np.ndarray, limit: floa
     return ax.imshow(values, cmap=cmap, vmin=-limit, vmax=limit, alpha=alpha)
 
 
-def _bar(figure: Any, drawn: Any, axes: list[Axes], shrink: float = 1.0) -> Any:
-    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03, shrink=shrink, aspect=20 * shrink)
+def _bar(figure: Any, drawn: Any, axes: list[Axes], shrink: float = 1.0, thickness: float = 0.05) -> Any:
+    """A colour bar; its length and thickness as shares of the height of the axes."""
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.03, shrink=shrink, aspect=shrink / thickness)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8)
     return bar
