@@ -54,7 +54,7 @@ def test_calibration_in_two_bins():
     probabilities = [[0.5, 0.5], [0.25, 0.75], [0.0, 1.0], [0.1, 0.9]]
     curve = metrics.calibration_curve([0, 1, 0, 1], probabilities, bins=2)
     assert curve.edges.tolist() == [0, 0.5, 1]
-    assert curve.count.tolist() == [1, 3]  # one half belongs to the lower bin
+    assert curve.counts.tolist() == [1, 3]  # one half belongs to the lower bin
     np.testing.assert_allclose(curve.confidence, [0.5, 2.65 / 3], atol=1e-15)
     np.testing.assert_allclose(curve.accuracy, [1, 2 / 3], atol=1e-15)
     assert curve.ece == pytest.approx(1 / 4 * 0.5 + 3 / 4 * 0.65 / 3, abs=1e-15)
@@ -63,7 +63,7 @@ def test_calibration_in_two_bins():
 
 def test_of_a_single_probability_the_share_of_ones_counts():
     curve = metrics.calibration_curve([1, 0, 0, 1], [[0.1], [0.1], [0.0], [1.0]], bins=10)
-    assert curve.count.tolist() == [3, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert curve.counts.tolist() == [3, 0, 0, 0, 0, 0, 0, 0, 0, 1]
     np.testing.assert_allclose(curve.accuracy[[0, 9]], [1 / 3, 1])
     assert np.isnan(curve.confidence[1:9]).all() and np.isnan(curve.accuracy[1:9]).all()
     assert curve.ece == pytest.approx(3 / 4 * (1 / 3 - 0.2 / 3), abs=1e-15)

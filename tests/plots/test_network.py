@@ -92,6 +92,12 @@ def test_arrows_are_what_flows_between_the_boxes():
     }  # fmt: skip
 
 
+def test_only_the_applications_within_the_model_are_counted():
+    layer = layers.Dense(4, name="twice")
+    Model(x := Input((4,)), layer(x))
+    assert "twice" in texts(plots.plot_model(Model(x := Input((4,)), layer(x))))
+
+
 def test_a_model_inside_is_one_box_or_opened_in_a_frame():
     closed, opened = plots.plot_model(branches()), plots.plot_model(branches(), expand_nested=True)
     assert "Model, 3 layers (None, 8, 8, 4), (None, 8, 8, 2)" in texts(closed)

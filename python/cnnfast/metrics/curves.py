@@ -49,14 +49,14 @@ class CalibrationCurve(NamedTuple):
 
     Attributes:
         edges: float64 (B + 1,), of the bins, 0 to 1; a bin holds its upper edge, the first both.
-        count: int64 (B,), samples in each.
+        counts: int64 (B,), samples in each.
         confidence, accuracy: float64 (B,), means over a bin's samples; NaN in empty bins.
         ece: expected calibration error, the mean over samples of the gap between the two in their bin.
         mce: maximum calibration error, the largest gap.
     """
 
     edges: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     confidence: np.ndarray
     accuracy: np.ndarray
     ece: float

@@ -71,10 +71,13 @@ def activation_mosaic(
     width = max(4.0, *(w for w, _ in sizes)) + 0.2
     height = sum(h + _HEADING for _, h in sizes) + 0.1
     scale = min(1.0, _HIGHEST / height)
-    sheet: Any = figure or new_figure(scale * width, scale * height)
+    sheet: Any = figure
+    if sheet is None:
+        sheet = new_figure(scale * width, scale * height)
+        sheet.set_layout_engine("none")
     top = 0.0
     for (mosaic, _), (w, h), title in zip(mosaics, sizes, titles, strict=True):
-        # by hand: a layout engine would make all as small as the least that fits
+        # by hand: a layout engine would make all as small as the smallest
         top += h + _HEADING
         ax = sheet.add_axes((0.1 / width, 1 - top / height, w / width, h / height), anchor="NW")
         ax.imshow(mosaic, cmap=cmap, vmin=0, vmax=255)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,13 +170,18 @@ class Picture:
             shape = [_shape([v])] if show_shapes else []
             boxes.append(Box([], is_port=True) if title else Box([v.name, *_described("Input", shape)], "input"))
         edges: list[Edge] = []
+        applications = Counter(id(node.op) for node in model._definition)
+        before: Counter[int] = Counter()
         for node in model._definition:
-            box = _box(node, show_shapes, expand_nested)
+            before[id(node.op)] += 1
+            times = applications[id(node.op)]
+            which = f" ({before[id(node.op)]} of {times})" if times > 1 and isinstance(node.op, Layer) else ""
+            box = _box(node, which, show_shapes, expand_nested)
             inside = box.inside
-            for i, v in enumerate(node.inputs):
-                if v is not None and id(v) in origin:
+            for i, read in enumerate(node.inputs):
+                if read is not None and id(read) in origin:
                     enters = inside.enters[i] - inside.layout.width / 2 if inside else 0.0
-                    edges.append(Edge(origin[id(v)][0], len(boxes), origin[id(v)][1], enters))
+                    edges.append(Edge(origin[id(read)][0], len(boxes), origin[id(read)][1], enters))
             for i, v in enumerate(node.outputs):
                 origin[id(v)] = (len(boxes), inside.leaves[i] - inside.layout.width / 2 if inside else 0.0)
             boxes.append(box)
@@ -210,13 +216,12 @@ class Picture:
         return arrows + shapes
 
 
-def _box(node: Any, show_shapes: bool, expand_nested: bool) -> Box:
+def _box(node: Any, which: str, show_shapes: bool, expand_nested: bool) -> Box:
+    """The box of an application of a layer; `which` if there are several."""
     layer = node.op
     shape = [_shape(node.outputs)] if show_shapes else []
     if not isinstance(layer, Layer):  # an op on symbolic values
         return Box([layer.name, *_described("op", shape)])
-    applications = layer._nodes if len(layer._nodes) > 1 else []
-    which = f" ({applications.index(node) + 1} of {len(applications)})" if node in applications else ""
     kind = type(layer).__name__
     if isinstance(layer, Model) and layer._outputs:
         count = len(layer.layers)

@@ -90,13 +90,13 @@ def _print_values(ax: Axes, places: np.ndarray, values: np.ndarray, lying: bool,
     """The numbers at the ends of the bars, if there is room; always the dashes of what is not defined."""
     for place, value in zip(places, values, strict=True):
         if not np.isfinite(value):
-            text, end = "–", 0.0
+            text, end = "-", 0.0
         elif every:
             text, end = f"{value:.2f}", float(value)
         else:
             continue
-        at = (end + 0.01, place) if lying else (place, end + 0.01)
-        ax.text(*at, text, fontsize=6.5, ha="left" if lying else "center", va="center" if lying else "bottom")
+        x, y = (end + 0.01, place) if lying else (place, end + 0.01)
+        ax.text(x, y, text, fontsize=6.5, ha="left" if lying else "center", va="center" if lying else "bottom")
 
 
 def _label_bars(ax: Axes, labels: Sequence[str], lying: bool) -> None:
@@ -152,9 +152,9 @@ def reliability_diagram(
     curve = metrics.calibration_curve(y_true, y_pred, bins)
     single = np.ndim(y_pred) == 1 or np.shape(y_pred)[1] == 1
     top, bottom = _two_axes(ax)
-    some = curve.count > 0
+    some = curve.counts > 0
     middles, width = (curve.edges[:-1] + curve.edges[1:])[some] / 2, 1 / bins
-    accuracy, confidence, count = curve.accuracy[some], curve.confidence[some], curve.count[some]
+    accuracy, confidence, count = curve.accuracy[some], curve.confidence[some], curve.counts[some]
     style: dict[str, Any] = {"width": width, "edgecolor": "white", "linewidth": 0.6}
     top.bar(middles, accuracy, color=BLUE, label="share of ones" if single else "accuracy", **style)
     top.bar(
@@ -168,14 +168,14 @@ def reliability_diagram(
     top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of ones" if single else "accuracy")
     errors = f"ECE {100 * curve.ece:.1f} %, largest gap {100 * curve.mce:.1f} %"
     top.set_title(errors if title is None else title, fontsize="medium")
-    top.legend(frameon=False, fontsize="small", loc="upper left")
+    top.legend(framealpha=0.8, edgecolor="none", fontsize="small", loc="upper left")
     total = int(count.sum())
     bottom.bar(middles, count / total, color=GREY, **style)
     means = float(np.sum(count * confidence) / total), float(np.sum(count * accuracy) / total)
     bottom.axvline(means[0], color="black", linestyle=":", label=f"mean confidence {means[0]:.1%}")
     bottom.axvline(means[1], color=BLUE, label=f"{'share of ones' if single else 'accuracy'} {means[1]:.1%}")
     bottom.set(xlim=(0, 1), xlabel="probability of class 1" if single else "confidence", ylabel="share of samples")
-    bottom.legend(frameon=False, fontsize="small", loc="upper left")
+    bottom.legend(framealpha=0.8, edgecolor="none", fontsize="small", loc="upper left")
     for panel in (top, bottom):
         panel.spines[["top", "right"]].set_visible(False)
     return top.figure  # type: ignore[return-value]

@@ -155,7 +155,9 @@ def _draw(ax: Axes, lines: Sequence[_Line], measure: str, drawstyle: str, title:
         label = f"{line.name}: {measure} {line.area:.3f}"
         ax.plot(line.x, line.y, color=colour, linewidth=1.8, drawstyle=drawstyle, label=label)
     if len(lines) > 1:
-        ax.legend(frameon=False, fontsize="small", title="the worst" if many else None, loc="lower right")
+        corner = "lower right" if measure == "AUC" else "lower left"
+        heading = "the worst" if many else None
+        ax.legend(framealpha=0.8, edgecolor="none", fontsize="small", title=heading, loc=corner)
     if title is None:
         mean = float(np.mean([line.area for line in lines]))
         title = f"{measure} {mean:.3f}" if len(lines) == 1 else f"mean {measure} of {len(lines)} classes {mean:.3f}"
