@@ -291,7 +291,8 @@ def _signed(ax: Axes, pixels: np.ndarray | None, values: np.ndarray, limit: floa
 
 def _bar(figure: Any, drawn: Any, axes: list[Axes], shrink: float = 1.0, thickness: float = 0.05) -> Any:
     """A colour bar; its length and thickness as shares of the height of the axes."""
-    bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.03, shrink=shrink, aspect=shrink / thickness)
+    fraction = 0.046 if len(axes) == 1 else 0.03  # of the width, which bounds the bar's length, too
+    bar = figure.colorbar(drawn, ax=axes, fraction=fraction, pad=0.03, shrink=shrink, aspect=shrink / thickness)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8)
     return bar
