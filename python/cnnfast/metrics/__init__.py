@@ -26,6 +26,7 @@ from cnnfast.metrics.accuracy import (
 )
 from cnnfast.metrics.base import REGISTRY, Mean, MeanMetricWrapper, Metric, Sum
 from cnnfast.metrics.confusion import ConfusionMatrix, confusion_matrix
+from cnnfast.metrics.curves import calibration_curve, class_scores, precision_recall_curve, roc_curve
 from cnnfast.metrics.detection import (
     AUC,
     FalseNegatives,
@@ -133,14 +134,18 @@ __all__ = [
     "accuracy",
     "binary_accuracy",
     "binary_crossentropy",
+    "calibration_curve",
     "categorical_accuracy",
     "categorical_crossentropy",
+    "class_scores",
     "confusion_matrix",
     "deserialize",
     "get",
     "mean_absolute_error",
     "mean_squared_error",
+    "precision_recall_curve",
     "resolve_accuracy",
+    "roc_curve",
     "serialize",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",

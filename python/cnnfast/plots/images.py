@@ -141,6 +141,14 @@ def _pixels(op: str, images: ArrayLike) -> np.ndarray:
     return (pixels - low) / (high - low)
 
 
+def one_image(op: str, image: ArrayLike) -> np.ndarray:
+    """An image as floats in [0, 1], (H, W) or (H, W, 3); those that `image_grid` takes, one at a time."""
+    array = numbers(op, "image", image)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
+        raise ValueError(f"{op}: image must be (H, W), (H, W, 1) or (H, W, 3), came {array.shape}")
+    return _pixels(op, array[None])[0]
+
+
 def _classes(op: str, what: str, values: ArrayLike, count: int) -> np.ndarray:
     array = numbers(op, what, values)
     if array.ndim == 2:

@@ -290,6 +290,15 @@ figures = [
     plots.curves({"loss": [1, 2]}),
     plots.image_grid(np.zeros((2, 3, 3))),
     plots.misclassified(np.zeros((2, 3, 3)), [0, 1], [0, 0]),
+    plots.overlay(np.zeros((4, 4)), np.eye(4)),
+    plots.attribution(np.zeros((4, 4)), np.eye(4)),
+    plots.explanations(np.zeros((1, 4, 4)), {"a": np.ones((1, 2, 2)), "b": -np.ones((1, 4, 4))}),
+    plots.activation_mosaic(np.ones((1, 3, 3, 2))),
+    plots.augmentation_samples("light", np.zeros((8, 8, 3), np.uint8), count=1),
+    plots.per_class([[1, 2], [3, 4]]),
+    plots.reliability_diagram([0, 1], [0.1, 0.9]),
+    plots.roc_curve([0, 1], [0.1, 0.9]),
+    plots.precision_recall_curve([0, 1], [0.1, 0.9]),
 ]
 import io
 for figure in figures:
