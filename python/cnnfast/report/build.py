@@ -110,8 +110,8 @@ def _page(
         explained=explained,
         inside=within,
         filename=found.filename,
-        true=found.true,
-        predicted=found.predicted,
+        true_classes=found.true,
+        predicted_classes=found.predicted,
         pixelated=max(found.image_shape[:2]) <= pictures.SMALL,
         gallery={"classes": found.class_names, "images": cards},
     )
@@ -190,7 +190,7 @@ def _facts(
         "loss_is_compiled": loss is not None,
         "how": found.how,
         "data_hash": found.data_hash,
-        "image_shape": " × ".join(map(str, found.image_shape)),
+        "image_shape": "x".join(map(str, found.image_shape)),
         "names": found.class_names,
         "curves": figures.curves(series) if series else [],
         "matrix": _matrix(counts),
@@ -286,7 +286,7 @@ def _asset(name: str) -> Any:
     """The text of an asset, which goes into the page as it is."""
     from markupsafe import Markup
 
-    return Markup(resources.files("cnnfast.report").joinpath("assets", name).read_text(encoding="utf-8"))
+    return Markup(resources.files("cnnfast.report").joinpath(f"assets/{name}").read_text(encoding="utf-8"))
 
 
 def _source_hash(text: str) -> str:

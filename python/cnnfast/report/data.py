@@ -196,7 +196,9 @@ def as_dataset(data: Any) -> PyDataset:
     if isinstance(data, PyDataset):
         return data
     if not (is_arrays(data) and isinstance(data, (tuple, list)) and len(data) == 2):
-        raise TypeError(f"report: data must be arrays (x, y), an ImageDataset or a PyDataset, got {type(data).__name__}")
+        raise TypeError(
+            f"report: data must be arrays (x, y), an ImageDataset or a PyDataset, got {type(data).__name__}"
+        )
     x, y = np.asarray(data[0]), np.asarray(data[1])
     if x.ndim < 1 or len(x) == 0 or y.ndim < 1 or len(x) != len(y):
         raise ValueError(f"report: expected as many labels as images and at least one, got shapes {x.shape}, {y.shape}")
@@ -247,8 +249,8 @@ def _probabilities(name: str, outputs: np.ndarray) -> tuple[np.ndarray, str]:
     if outputs.shape[1] == 1:
         if not shares:
             raise ValueError(
-                f"report: {name} gives one number from {outputs.min():.4g} to {outputs.max():.4g} for each image, which "
-                "is no probability: a report is about classes (end the model with a sigmoid or a softmax)"
+                f"report: {name} gives one number from {outputs.min():.4g} to {outputs.max():.4g} for each image, "
+                "which is no probability: a report is about classes (end the model with a sigmoid or a softmax)"
             )
         return np.concatenate([1 - outputs, outputs], axis=1), ""
     if shares and np.allclose(outputs.sum(1), 1, atol=1e-3):
@@ -261,7 +263,11 @@ def _probabilities(name: str, outputs: np.ndarray) -> tuple[np.ndarray, str]:
 
 def _true_classes(full: Evaluation, count: int) -> np.ndarray:
     labels = np.asarray(full.labels)
-    if labels.ndim == 2 and labels.shape[1] > 1 and not (labels.min() >= 0 and np.allclose(labels.sum(1), 1, atol=1e-3)):
+    if (
+        labels.ndim == 2
+        and labels.shape[1] > 1
+        and not (labels.min() >= 0 and np.allclose(labels.sum(1), 1, atol=1e-3))
+    ):
         raise ValueError(f"report: labels {labels.shape} are neither classes nor one-hot rows of one class each")
     true = full.true_classes
     if true.max() >= count:

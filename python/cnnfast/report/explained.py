@@ -35,7 +35,7 @@ class Shown:
 
     def strip(self, side: int) -> np.ndarray:
         """The image and it under each heat map, beside each other; no higher or wider than `side` each."""
-        image = pictures.enlarged(pictures.shrunk(self.thumbnail, side), side)
+        image = pictures.shrunk(self.thumbnail, side)
         return pictures.strip([image, *(pictures.with_heat(image, heat) for heat in self.heats)])
 
 

@@ -34,7 +34,7 @@ class Pair:
     true: int
     predicted: int
     count: int
-    share: float
+    images: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def confused_pairs(counts: np.ndarray, count: int = 10) -> list[Pair]:
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
     found = [(int(flat // len(counts)), int(flat % len(counts))) for flat in order]
-    return [Pair(t, p, int(wrong[t, p]), float(wrong[t, p] / counts[t].sum())) for t, p in found if wrong[t, p]]
+    return [Pair(t, p, int(wrong[t, p]), int(counts[t].sum())) for t, p in found if wrong[t, p]]
 
 
 def calibration(confidence: np.ndarray, right: np.ndarray) -> tuple[list[Bin], float]:

@@ -76,7 +76,7 @@ def shrunk(image: np.ndarray, side: int) -> np.ndarray:
     if longest <= side:
         return image
     size = tuple(max(1, round(n * side / longest)) for n in image.shape[1::-1])
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX, reducing_gap=3.0))  # type: ignore[arg-type]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX, reducing_gap=3.0))
 
 
 def enlarged(image: np.ndarray, side: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def enlarged(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def with_heat(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3), grey, under a heat map (P, Q) of values from 0 to 1: dark is little, bright yellow is much."""
+    """An image (H, W, 3), grey, under a heat map (P, Q) of values from 0 to 1: dark is little, yellow much."""
     hot = np.clip(upsampled(heat[None].astype(np.float32), image.shape[:2])[0], 0, 1)
     grey = image.astype(np.float64).mean(2, keepdims=True)
     return np.rint(0.45 * grey + 0.55 * _colours("inferno")[np.rint(255 * hot).astype(int)]).astype(np.uint8)

@@ -156,13 +156,13 @@ def _limited(places: list[Place]) -> list[Place]:
 
 def _input_step(image: np.ndarray, shape: tuple[int, ...]) -> Step:
     picture = pictures.enlarged(pictures.shrunk(image, 256), 256)
-    return Step("image", "The image as the network gets it", " × ".join(map(str, shape)), picture=picture)
+    return Step("image", "The image as the network gets it", "x".join(map(str, shape)), picture=picture)
 
 
 def _step(place: Place, value: np.ndarray) -> Step:
-    step = Step(_named(place), _words(place), " × ".join(map(str, value.shape)))
+    step = Step(_named(place), _words(place), "x".join(map(str, value.shape)))
     if value.ndim == 3:
-        step.shape = f"{value.shape[2]} maps of {value.shape[0]} × {value.shape[1]}"
+        step.shape = f"{value.shape[2]} maps of {value.shape[0]}x{value.shape[1]}"
         step.picture = pictures.mosaic(value, pictures.LEVELS[0].cell, MAX_CHANNELS)
         if value.shape[2] > MAX_CHANNELS:
             step.note = f"The first {MAX_CHANNELS} maps are drawn. "
