@@ -267,7 +267,8 @@ class Model(Trainer, Layer):
 
         Example:
             >>> convnet.report((images, [0, 1, 1, 0]), "report.html", title="Four images")
-            >>> open("report.html", encoding="utf-8").read().count("<h1>Four images</h1>")
+            >>> from pathlib import Path
+            >>> Path("report.html").read_text(encoding="utf-8").count("<h1>Four images</h1>")
             1
         """
         from cnnfast.report import write_report

@@ -163,7 +163,7 @@ def _step(place: Place, value: np.ndarray) -> Step:
     step = Step(_named(place), _words(place), "x".join(map(str, value.shape)))
     if value.ndim == 3:
         step.shape = f"{value.shape[2]} maps of {value.shape[0]}x{value.shape[1]}"
-        step.picture = pictures.mosaic(value, pictures.LEVELS[0].cell, MAX_CHANNELS)
+        step.picture = pictures.mosaic(value, (1 + (value.shape[2] <= 32)) * pictures.LEVELS[0].cell, MAX_CHANNELS)
         if value.shape[2] > MAX_CHANNELS:
             step.note = f"The first {MAX_CHANNELS} maps are drawn. "
     elif value.ndim == 1:
