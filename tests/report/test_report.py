@@ -292,3 +292,48 @@ def test_curves_come_from_a_history_or_a_csv_file(tmp_path, page):
     assert 'd="M0 0L320 150"' in page(brightest(), bright(), history={"loss": [2.0, 1.0]})
     with pytest.raises(ValueError, match="series of one length"):
         figures.read_history({"loss": [1.0], "accuracy": []})
+
+
+def test_grey_images_without_channels_are_reported(page):
+    x, y = bright()
+    model = cnnfast.Sequential(
+        [
+            layers.Input((8, 8)),
+            layers.Reshape((8, 8, 1)),
+            layers.Conv2D(2, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    text = page(model, (x[..., 0], y))
+    assert "Images are 8x8." in text and "There is no Grad-CAM" in text
+
+
+def test_of_very_many_classes_the_matrix_shows_those_with_mistakes(page):
+    x, y = bright()
+    model = cnnfast.Sequential(
+        [
+            layers.Input((8, 8, 3)),
+            layers.Conv2D(3, 1, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(200),
+        ]
+    )
+    kernel = np.zeros((3, 200))
+    kernel[:, [20, 40, 60]] = 30 * np.eye(3)
+    model.layers[-1].set_weights([kernel, np.zeros(200)])
+    next(one for one in model.layers if isinstance(one, layers.Conv2D)).set_weights(
+        [np.eye(3)[None, None], np.zeros(3)]
+    )
+    text = page(model, (x, np.where(y == 0, 150, 20 + 20 * y)))
+    assert "These are the 30 of 200 classes with the most mistakes" in text
+    assert len(re.findall('role="gridcell"', text)) == 900
+    assert 'data-true="150" data-predicted="20" data-count="4"' in text
+    assert "The model gives scores; the probabilities are their softmax." in text
+
+
+def test_without_jinja2_the_message_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r'pip install "cnnfast\[report\]"'):
+        brightest().report(bright(), tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
