@@ -1,9 +1,11 @@
 """The report says what is true of the model and the data, is whole in itself, and takes nothing at its word."""
 
+import base64
 import hashlib
 import html
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -81,7 +83,7 @@ def test_nothing_is_asked_from_a_network_and_scripts_are_let_through_by_their_ha
     for tag in ("script", "style"):
         body = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.S)[1]
         digest = hashlib.sha256(body.encode()).digest()
-        assert f"{tag}-src 'sha256-{__import__('base64').b64encode(digest).decode()}'" in policy
+        assert f"{tag}-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
     assert " style=" not in text and " onclick=" not in text
 
 
@@ -333,7 +335,7 @@ def test_of_very_many_classes_the_matrix_shows_those_with_mistakes(page):
 
 
 def test_without_jinja2_the_message_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match=r'pip install "cnnfast\[report\]"'):
         brightest().report(bright(), tmp_path / "report.html")
     assert not list(tmp_path.iterdir())
