@@ -1,4 +1,4 @@
-"""`cnnfast demo`: from handwritten digits to a trained network, its curves and its mistakes, in seconds."""
+"""`cnnfast demo`: from handwritten digits to a trained network, its curves and a report about it, in seconds."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(out: Path, *, epochs: int = 8, seed: int = 1) -> dict[str, Any]:
     """Trains on the embedded digits and writes the results.
 
     Args:
-        out: folder for digits.safetensors, history.csv, metrics.json, curves.png and confusion_matrix.png.
+        out: folder for digits.safetensors, history.csv, metrics.json, curves.png, confusion_matrix.png and report.html.
         epochs: passes over the 5,000 training digits.
         seed: of the weights, the shuffling and the dropout.
 
@@ -105,7 +105,17 @@ def run(out: Path, *, epochs: int = 8, seed: int = 1) -> dict[str, Any]:
         f"({results['images_per_second']:.0f} images/s on {results['threads']} threads, {results['isa']}).\n"
         f"Written to {out}: digits.safetensors, history.csv, metrics.json, curves.png, confusion_matrix.png"
     )
+    _report(model, (x_test, y_test), out / "report.html", history, seed)
     return results
+
+
+def _report(model: Sequential, data: tuple[np.ndarray, np.ndarray], path: Path, history: Any, seed: int) -> None:
+    try:
+        model.report(data, path, history, title="Handwritten digits", seed=seed)
+    except ImportError as error:  # without the page the rest of the demo is still worth having
+        print(error)
+    else:
+        print(f"Open {path} in a browser to see what the network sees.")
 
 
 def _write_history(path: Path, history: dict[str, list[float]]) -> None:

@@ -232,6 +232,52 @@ class Model(Trainer, Layer):
 
         load_weights(self, filepath, by_name, skip_mismatch)
 
+    def report(
+        self,
+        data: Any,
+        path: Any,
+        history: Any = None,
+        title: str | None = None,
+        max_images: int = 1000,
+        *,
+        max_bytes: int = 10_000_000,
+        seed: int | None = None,
+        created: str | None = None,
+    ) -> None:
+        """Writes one HTML file that shows how well and by what the model classifies labelled images.
+
+        In it: accuracy and data hash, curves, a confusion matrix whose cells open their images with Grad-CAM beside
+        them, the worst errors, the maps of each layer for a few images, dead channels, calibration, the classes one by
+        one, the environment. The file asks for nothing from a network. The same model and data give the same bytes.
+
+        Args:
+            data: arrays ``(x, y)``, an `ImageDataset` or another `PyDataset` of labelled images without random changes.
+                They are read in batches, several times.
+            path: the file; one that is there is replaced when all is made.
+            history: what `fit` returned, a mapping from names to numbers, or a CSV file of `CSVLogger`; for the curves.
+            title: heading.
+            max_images: images in the page: mistakes first, then right ones of all classes in turn.
+            max_bytes: limit of the file. Pictures become smaller and fewer until it is kept.
+            seed: that the training was started with, to be named in the page.
+            created: when the report was made, in any words, to be named in the page. Nothing by default.
+
+        Raises:
+            ValueError: a model with several inputs or outputs or whose output is no class; labels that are no classes;
+                data that give other images at each reading. TypeError: other data. ImportError: Jinja2 is missing.
+
+        Example:
+            >>> convnet.report((images, [0, 1, 1, 0]), "report.html", title="Four images")
+            >>> from pathlib import Path
+            >>> Path("report.html").read_text(encoding="utf-8").count("<h1>Four images</h1>")
+            1
+        """
+        from cnnfast.report import write_report
+
+        write_report(
+            self, data, path, history=history, title=title, max_images=max_images, max_bytes=max_bytes, seed=seed,
+            created=created,
+        )  # fmt: skip
+
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON can hold it."""
         from cnnfast.formats.architecture import model_config
