@@ -1,7 +1,7 @@
 """Explanations of real networks fall on what a person would point at in real photos.
 
-Needs the folder of photos and weights in CNNFAST_TEST_DATA, and for ResNet-50 the one that `tools/fetch_test_weights.py`
-fills in CNNFAST_TEST_WEIGHTS.
+Needs the folder of photos and weights in CNNFAST_TEST_DATA, and for ResNet-50 the one that
+`tools/fetch_test_weights.py` fills in CNNFAST_TEST_WEIGHTS.
 """
 
 from __future__ import annotations
