@@ -62,4 +62,4 @@ class SaliencySession:
         return {"y": images_last(self._saliency.attribute(self._x, target=self._targets).detach().numpy())}
 
 
-SESSIONS = {"gradcam": GradcamSession, "saliency": SaliencySession}
+SESSIONS: dict[str, Any] = {"gradcam": GradcamSession, "saliency": SaliencySession}
