@@ -119,6 +119,19 @@ def test_a_gradient_goes_back_through_batch_normalization_in_the_weights(kind):
     _close(dx, plain)
 
 
+def test_gradients_through_folded_batch_normalization_follow_every_change_of_its_weights():
+    x, dy, w = _random(2, 5, 5, 3), _random(2, 3, 3, 4, seed=1), Variable(_random(3, 3, 3, 4, seed=2))
+    gamma, other, variance = Variable(_random(4, seed=3)), Variable(np.zeros(4)), Variable(np.ones(4))
+    graph = Graph(training=False)
+    v, g = graph.input(Spec(x.shape)), graph.input(Spec(dy.shape))
+    y = ops.batch_norm_inference(ops.conv2d(v, w), gamma, other, other, variance, epsilon=0.0)
+    program = Program(graph, [v, g], differentiate(graph, [(y, g)], [v]))
+    before = program.run([x, dy])[1][0]
+    for changed, factor, result in [(gamma, 2.0, 2.0), (variance, 4.0, 1.0), (w, 3.0, 3.0)]:
+        changed.assign(factor * changed.numpy())
+        _close(program.run([x, dy])[1][0], result * before)
+
+
 def test_batch_normalization_of_a_value_that_is_read_elsewhere_stays():
     x, w, one = _random(2, 5, 5, 3), Variable(_random(3, 3, 3, 4)), Variable(np.ones(4))
 
