@@ -82,56 +82,6 @@ def test_batch_normalization_is_folded_into_the_weights_before_it(kind, bias):
     _close(y, ops.relu(ops.batch_norm_inference(plain, *(v.numpy() for v in (gamma, beta, mean, variance)))))
 
 
-@pytest.mark.parametrize("kind", ["conv", "grouped", "depthwise", "dense"])
-def test_a_gradient_goes_back_through_batch_normalization_in_the_weights(kind):
-    x = _random(5, 12) if kind == "dense" else _random(2, 7, 6, 12)
-    shape, run, options = {
-        "conv": ((3, 3, 12, 16), ops.conv2d, {"strides": 2, "padding": 1}),
-        "grouped": ((3, 3, 4, 24), ops.conv2d, {"groups": 3}),
-        "depthwise": ((3, 3, 12, 2), ops.depthwise_conv2d, {}),
-        "dense": ((12, 16), ops.dense, {}),
-    }[kind]
-    w = Variable(_random(*shape))
-    dy = _random(*run(x, w.numpy(), **options).shape, seed=6)
-    channels = dy.shape[-1]
-    gamma, beta, mean = (Variable(_random(channels, seed=s)) for s in (2, 3, 4))
-    variance = Variable(np.abs(_random(channels, seed=5)))
-
-    def gradients(normalized, also=()):
-        """The gradient by x, and the shapes of what is scaled on the way to it."""
-        graph = Graph(training=False)
-        v, g = graph.input(Spec(x.shape)), graph.input(Spec(dy.shape))
-        z = run(v, w, **options)
-        z = ops.batch_norm_inference(z, gamma, beta, mean, variance, epsilon=0.1) if normalized else z
-        found = differentiate(graph, [(z, g)], [v, *(graph.variable(other) for other in also)])
-        program = Program(graph, [v, g], found)
-        scaled = [n.outputs[0].shape for n in graph.nodes if n.op.name == "batch_norm_inference_backward_input"]
-        return program.run([x, dy if normalized else dy * scale])[1][0], scaled
-
-    scale = gamma.numpy() / np.sqrt(variance.numpy() + 0.1)
-    plain, _ = gradients(normalized=False)
-    dx, scaled = gradients(normalized=True)
-    assert scaled == [(w.numpy().size // channels, channels)]
-    _close(dx, plain)
-    # The gradient by the weights needs what goes back itself.
-    dx, scaled = gradients(normalized=True, also=[w])
-    assert scaled == [dy.shape]
-    _close(dx, plain)
-
-
-def test_gradients_through_folded_batch_normalization_follow_every_change_of_its_weights():
-    x, dy, w = _random(2, 5, 5, 3), _random(2, 3, 3, 4, seed=1), Variable(_random(3, 3, 3, 4, seed=2))
-    gamma, other, variance = Variable(_random(4, seed=3)), Variable(np.zeros(4)), Variable(np.ones(4))
-    graph = Graph(training=False)
-    v, g = graph.input(Spec(x.shape)), graph.input(Spec(dy.shape))
-    y = ops.batch_norm_inference(ops.conv2d(v, w), gamma, other, other, variance, epsilon=0.0)
-    program = Program(graph, [v, g], differentiate(graph, [(y, g)], [v]))
-    before = program.run([x, dy])[1][0]
-    for changed, factor, result in [(gamma, 2.0, 2.0), (variance, 4.0, 1.0), (w, 3.0, 3.0)]:
-        changed.assign(factor * changed.numpy())
-        _close(program.run([x, dy])[1][0], result * before)
-
-
 def test_batch_normalization_of_a_value_that_is_read_elsewhere_stays():
     x, w, one = _random(2, 5, 5, 3), Variable(_random(3, 3, 3, 4)), Variable(np.ones(4))
 

@@ -20,7 +20,6 @@ from cnnfast.ops.core import OPS, Op, apply
 from cnnfast.ops.shape import reshape
 
 _FOLDING = frozenset({"conv2d", "depthwise_conv2d", "dense"})
-_FOLDING_GRADIENTS = frozenset(f"{name}_backward_input" for name in _FOLDING)
 
 
 def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
@@ -45,42 +44,14 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
             continue
         w, b = given(maker, 1), maker.inputs[2]
         channels = mean.spec.known_shape
+        flat = reshape(w, (-1, *channels))
+        scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], node.attributes)
         row = graph.constant(_zeros((1, *channels))) if b is None else reshape(b, (1, *channels))
         shifted = apply(OPS["batch_norm_inference"], [row, gamma, beta, mean, variance], node.attributes)
-        maker.inputs[1:3] = [_scaled(w, gamma, variance, node), reshape(shifted, channels)]
+        maker.inputs[1:3] = [reshape(scaled, w.spec.known_shape), reshape(shifted, channels)]
         maker.take_over(node)
         dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
-
-
-def fold_batch_norm_gradients(graph: Graph, keep: Sequence[Value]) -> None:
-    """Moves the scale that a gradient goes back through, too: the same kernel is as good, if nobody else reads it.
-
-    The gradient by the weights does, so this is for gradients by what a frozen part of a network sees.
-    """
-    fixed = FixedWeights(graph)
-    uses = graph.uses(keep)
-    dropped: set[int] = set()
-    for node in graph.nodes[:]:
-        if node.op.name not in _FOLDING_GRADIENTS:
-            continue
-        dy, w = given(node, 0), given(node, 1)
-        norm = dy.node
-        if norm is None or norm.op.name != "batch_norm_inference_backward_input" or uses[id(dy)] != 1:
-            continue
-        before, gamma, variance = norm.inputs
-        if all(v is None or v in fixed for v in (w, gamma, variance)):
-            node.inputs[:2] = [before, _scaled(w, gamma, variance, norm)]
-            dropped.add(id(norm))
-    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
-
-
-def _scaled(w: Value, gamma: Value | None, variance: Value | None, norm: Node) -> Value:
-    """gamma / sigma w, channel by channel."""
-    assert variance is not None
-    flat = reshape(w, (-1, *variance.spec.known_shape))
-    scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], norm.attributes)
-    return reshape(scaled, w.spec.known_shape)
 
 
 def pack_weights(graph: Graph) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnfast.graph.constants import fold_batch_norm_gradients, fold_batch_norms
+from cnnfast.graph.constants import fold_batch_norms
 from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
 from cnnfast.graph.fuse_moments import fuse_moments
 from cnnfast.graph.values import Graph, Node, Value, given
@@ -17,7 +17,6 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     remove_unused(graph, keep)
     _absorb_padding(graph, keep)
     fold_batch_norms(graph, keep)
-    fold_batch_norm_gradients(graph, keep)
     _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
     fuse_pointwise_depthwise(graph, keep)
