@@ -13,7 +13,7 @@ from cnnfast._version import __version__
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from cnnfast.bench import cli as bench
-    from cnnfast.commands import evaluate, predict, report, train
+    from cnnfast.commands import evaluate, explain, predict, report, train
 
     parser = argparse.ArgumentParser(
         prog="cnnfast",
@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         train: "train a classifier on a folder of photos: from scratch, or on a pre-trained network",
         evaluate: "say how well a model classifies a folder of photos",
         predict: "say what a model takes photos for",
+        explain: "show what in photos makes a model say what it says",
         report: "write one HTML page that shows how a model classifies a folder of photos, and why",
     }
     for module, text in descriptions.items():

@@ -43,8 +43,8 @@ class Check:
         workload: what to load.
         steps: how many steps to do before the answer is taken.
         compare: what is compared, and with which tolerance: "output", "gradient" (a change of weights by gradient
-            descent), "rule" (by the optimizer) or "update" (by the optimizer, weighed by the gradient); "images": the
-            outputs that both can make.
+            descent, or a gradient of the input), "rule" (by the optimizer) or "update" (by the optimizer, weighed by
+            the gradient); "images": the outputs that both can make.
     """
 
     what: str
@@ -62,6 +62,10 @@ def checks(workload: Workload) -> Iterator[Check]:
     """
     if workload.mode == "augment":
         yield Check("images", workload, 0, "images")
+        return
+    if workload.mode == "saliency":
+        # A gradient through the whole network: the few ReLUs near their kinks show in it, as they do in a weight's.
+        yield Check("input gradient", workload, 0, "gradient")
         return
     if workload.mode != "train":
         yield Check("output", workload, 0, "output")

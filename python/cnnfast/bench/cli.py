@@ -17,7 +17,8 @@ _EPILOG = """\
 Without --peers, cnnfast is measured alone. Each peer runs in a process of its own, on the same CPUs with
 the same number of threads. Answers are compared before anything is timed; then the peers take turns, and
 ratios are those of turns that followed each other. Peers: torch (both memory layouts), torch-channels-last,
-keras (on TensorFlow), keras-jax, onnxruntime, openvino, all.
+keras (on TensorFlow), keras-jax, onnxruntime, openvino, all. Explanations of PyTorch's networks are those of
+pytorch-grad-cam and Captum (pip install grad-cam captum).
 """
 _QUICK_ROUNDS, _QUICK_SECONDS = 3, 0.05
 

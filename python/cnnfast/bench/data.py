@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from cnnfast.bench.spec import Workload
+from cnnfast.bench.spec import EXPLANATIONS, Workload
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Data:
 
     Attributes:
         x: (N, H, W, C) or (N, C); uint8 images for "augment".
-        y: labels for "train", the gradient of the output for kernels.
+        y: labels for "train", the classes to explain for explanations, the gradient of the output for kernels.
         weights: "layer/weight" -> array, in the order of the layers.
     """
 
@@ -38,7 +38,7 @@ def make_data(workload: Workload) -> Data:
 
 
 def _target(rng: np.random.Generator, workload: Workload, output: tuple[int, ...]) -> np.ndarray:
-    if workload.loss == "sparse_categorical_crossentropy":
+    if workload.loss == "sparse_categorical_crossentropy" or workload.mode in EXPLANATIONS:
         return rng.integers(0, output[-1], workload.batch).astype(np.int32)
     if workload.loss == "binary_crossentropy":
         return rng.integers(0, 2, (workload.batch, *output)).astype(np.float32)

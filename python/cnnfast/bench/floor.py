@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+from cnnfast.bench.explanations import last_maps
 from cnnfast.bench.peak import Peak
 from cnnfast.bench.shapes import Options, Shape, pair
-from cnnfast.bench.spec import Layer, Workload, gradient_targets
+from cnnfast.bench.spec import EXPLANATIONS, Layer, Workload, gradient_targets
 
 _FLOAT = 4  # bytes
 
@@ -80,6 +81,8 @@ def _operations(workload: Workload) -> int:
     }
     if workload.mode in ("infer", "forward", "augment"):
         return sum(forward.values())
+    if workload.mode in EXPLANATIONS:
+        return sum(forward.values()) + sum(forward[name] for name in _differentiated(workload))
     if workload.mode != "train":
         (layer,) = workload.layers
         return forward[layer.name] * {"dx": 1, "dw": 1, "both": 1 + _gradients(layer, True)}[workload.mode]
@@ -90,6 +93,12 @@ def _operations(workload: Workload) -> int:
             reached.add(layer.name)
         total += forward[layer.name] * (1 + _gradients(layer, below))
     return total
+
+
+def _differentiated(workload: Workload) -> list[str]:
+    """The layers an explanation needs the dx of: all for a gradient of the input, those above the maps for Grad-CAM."""
+    names = [layer.name for layer in workload.layers]
+    return names if workload.mode == "saliency" else names[names.index(last_maps(workload).name) + 1 :]
 
 
 def _gradients(layer: Layer, dx: bool) -> int:
@@ -120,6 +129,9 @@ def _bytes(workload: Workload) -> int:
         return _FLOAT * (numbers + 2 * _SLOTS[workload.optimizer] * learned)
     if workload.mode == "augment":
         return workload.batch * (x + _FLOAT * y)  # uint8 to float32
+    if workload.mode in EXPLANATIONS:
+        found = x if workload.mode == "saliency" else prod(workload.input_shape[:2])
+        return _FLOAT * (workload.batch * (x + found) + weights)
     layer = workload.layers[0].name
     targets_of = gradient_targets(workload)
     found = sum(workload.batch * x if t == "x" else sizes[f"{layer}/{t}"] for t in targets_of)

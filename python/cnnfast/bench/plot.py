@@ -11,6 +11,7 @@ from typing import Any
 from cnnfast.bench.peers import PEERS
 from cnnfast.bench.report import duration
 from cnnfast.bench.runner import Result
+from cnnfast.bench.spec import EXPLANATIONS
 from cnnfast.bench.statistics import Spread
 
 # Okabe and Ito's colours, which all kinds of colour vision tell apart, with their dark orange for the pale yellow; a
@@ -20,7 +21,10 @@ _PALETTE = (
 )  # fmt: skip
 COLOURS = dict(zip(PEERS, _PALETTE, strict=True))
 # What a point's shape says: a whole network, or which pass of a kernel.
-_MARKERS = {"train": "o", "infer": "o", "augment": "o", "forward": ">", "dx": "<", "dw": "s", "both": "D"}
+_MARKERS = {
+    **dict.fromkeys(("train", "infer", "augment", *EXPLANATIONS), "o"),
+    "forward": ">", "dx": "<", "dw": "s", "both": "D",
+}  # fmt: skip
 _LINE = 0.17  # inches
 _PER_COLUMN = 70  # lines
 _GREY = "#888888"

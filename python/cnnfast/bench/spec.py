@@ -10,6 +10,9 @@ from cnnfast.bench.shapes import Shape, output_shape, weight_shapes
 
 INPUT = "input"
 
+#: Modes whose rows explain a network's class scores.
+EXPLANATIONS = ("gradcam", "saliency")
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -37,7 +40,8 @@ class Workload:
     Attributes:
         name: as `cnnfast bench --only` takes it, for example "train/mnist-64".
         mode: "train" (one optimizer step), "infer" (one prediction), or for kernels "forward", "dx" or "dw"
-            alone, "both" (forward, then all gradients); "augment" (one batch of images, changed at random).
+            alone, "both" (forward, then all gradients); "augment" (one batch of images, changed at random);
+            "gradcam" or "saliency" (one batch of images, explained).
         input_shape: one sample (H, W, C) or (C,).
         batch: N.
         layers: in an order in which each comes after those it reads; the last is the output.
@@ -63,7 +67,9 @@ class Workload:
 
     @property
     def group(self) -> str:
-        """What the geometric means are taken over: "train", "infer", "augment" or "kernel"."""
+        """What the geometric means are taken over: "train", "infer", "augment", "explain" or "kernel"."""
+        if self.mode in EXPLANATIONS:
+            return "explain"
         return self.mode if self.mode in ("train", "infer", "augment") else "kernel"
 
     def shapes(self) -> dict[str, Shape]:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from cnnfast.bench.runner import Result
 from cnnfast.bench.statistics import geometric_mean
 
-GROUP_TITLES = {"train": "training", "infer": "inference", "augment": "augmentation", "kernel": "kernels"}
+GROUP_TITLES = {
+    "train": "training", "infer": "inference", "augment": "augmentation", "explain": "explanations",
+    "kernel": "kernels",
+}  # fmt: skip
 #: What the geometric mean over a group's rows should be.
-MEAN_GOALS = {"train": 2.5, "infer": 1.6, "augment": 2.0, "kernel": 1.5}
+MEAN_GOALS = {"train": 2.5, "infer": 1.6, "augment": 2.0, "explain": 2.8, "kernel": 1.5}
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Summary:
     """One group of rows.
 
     Attributes:
-        group: "train", "infer", "augment" or "kernel".
+        group: "train", "infer", "augment", "explain" or "kernel".
         rows: how many could be compared.
         mean: the geometric mean of their ratios: how many times as long as cnnfast the row's fastest peer takes.
         goal: of the mean.

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterator
 from typing import Any
 
-from cnnfast.bench import convolutions, networks
+from cnnfast.bench import convolutions, explanations, networks
 from cnnfast.bench.spec import Net, Workload
 
 _SPARSE = "sparse_categorical_crossentropy"
@@ -113,7 +113,7 @@ def _kernel_rows() -> Iterator[Workload]:
 
 
 def _core() -> list[Workload]:
-    return [*_train_rows(), *_infer_rows(), *_augment_rows(), *_kernel_rows()]
+    return [*_train_rows(), *_infer_rows(), *_augment_rows(), *explanations.rows(), *_kernel_rows()]
 
 
 def workloads() -> dict[str, Workload]:

@@ -149,6 +149,14 @@ def images_named(model: Model, paths: Sequence[Path], *, batch_size: int) -> Ima
     return ImageDataset(files, batch_size=batch_size, on_error="skip", **_as_the_model_wants(model))
 
 
+def class_scores(model: Model, output: np.ndarray) -> np.ndarray:
+    """What a classifier gives as (N, classes), also if it gives one number, a sigmoid. ValueError if it is none."""
+    if output.ndim != 2:
+        raise ValueError(f"{model.name} does not classify images: its output is {output.shape}, expected (N, classes)")
+    # one sigmoid: the score of class 1
+    return np.concatenate([1 - output, output], axis=1) if output.shape[1] == 1 else output
+
+
 def _as_the_model_wants(model: Model) -> dict[str, Any]:
     """Size and color mode of the images that a model takes. ValueError if it takes something else."""
     shape = model.inputs[0].shape if len(model.inputs) == 1 else ()

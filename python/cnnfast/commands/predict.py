@@ -44,11 +44,7 @@ def main(args: argparse.Namespace) -> int:
     model = load_model(arguments.model_file(args.model))
     images = data.images_named(model, args.images, batch_size=args.batch_size)
     arguments.name_skipped(images)
-    scores = np.asarray(model.predict(images, verbose=0))
-    if scores.ndim != 2:
-        raise ValueError(f"{args.model} does not classify images: its output is {scores.shape}, expected (N, classes)")
-    if scores.shape[1] == 1:  # one sigmoid: the score of class 1
-        scores = np.concatenate([1 - scores, scores], axis=1)
+    scores = data.class_scores(model, np.asarray(model.predict(images, verbose=0)))
     names = model.class_names or [str(i) for i in range(scores.shape[1])]
     if args.csv is not None:
         _write_csv(args.csv, images.file_paths, names, scores)

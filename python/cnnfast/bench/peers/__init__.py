@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from cnnfast.bench.spec import EXPLANATIONS
+
 
 class Session(Protocol):
     """A workload made ready by a peer."""
@@ -21,13 +23,14 @@ class Session(Protocol):
         """What must agree, in cnnfast's layouts whatever the peer computes in.
 
         For "train" all weights as they are now; for "infer" {"y"}; for kernels {"y"}, or gradients as {"dx"}
-        and {"dkernel"}, or for "both" y and all gradients.
+        and {"dkernel"}, or for "both" y and all gradients; for explanations {"y"}.
         """
 
 
 _LAYERS = frozenset({"train", "infer", "forward", "dx", "dw", "both"})
 _FORWARD_ONLY = frozenset({"infer", "forward"})
 _IMAGES = frozenset({"augment"})
+_EXPLAINED = _LAYERS | frozenset(EXPLANATIONS)
 _ONNX = {"onnx": "onnx"}
 
 
@@ -62,13 +65,13 @@ class Peer:
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("cnnfast", "cnnfast", "cnnfast_peer", modes=_LAYERS | _IMAGES),
+        Peer("cnnfast", "cnnfast", "cnnfast_peer", modes=_EXPLAINED | _IMAGES),
         Peer(
-            "torch", "PyTorch, contiguous", "torch_peer", {"torch": "torch"},
+            "torch", "PyTorch, contiguous", "torch_peer", {"torch": "torch"}, _EXPLAINED,
             options={"layout": "contiguous"},
         ),
         Peer(
-            "torch-channels-last", "PyTorch, channels last", "torch_peer", {"torch": "torch"},
+            "torch-channels-last", "PyTorch, channels last", "torch_peer", {"torch": "torch"}, _EXPLAINED,
             options={"layout": "channels_last"},
         ),
         Peer(

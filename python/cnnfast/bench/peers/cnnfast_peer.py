@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 import cnnfast
+from cnnfast import explain
 from cnnfast.bench.data import Data
+from cnnfast.bench.explanations import last_maps
 from cnnfast.bench.peers import Session
 from cnnfast.bench.peers.augmentation import GeneratorSession
 from cnnfast.bench.peers.keras_style import TrainSession, build_model, kernel_answer
-from cnnfast.bench.spec import Workload, gradient_targets
+from cnnfast.bench.spec import EXPLANATIONS, Workload, gradient_targets
+from cnnfast.explain.maps import scaled
 from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
 from cnnfast.graph.values import Graph, Spec
@@ -28,6 +31,8 @@ def prepare(workload: Workload, data: Data) -> Session:
         return GeneratorSession(ImageDataGenerator, workload, data, {"compat": "keras3"})
     if workload.mode == "train":
         return TrainSession(cnnfast, workload, data)
+    if workload.mode in EXPLANATIONS:
+        return ExplainSession(workload, data)
     return InferSession(workload, data) if workload.mode == "infer" else KernelSession(workload, data)
 
 
@@ -43,6 +48,30 @@ class InferSession:
 
     def answer(self) -> dict[str, np.ndarray]:
         return {"y": np.asarray(self._model.predict_on_batch(self._x))}
+
+
+class ExplainSession:
+    """An explanation through `cnnfast.explain`: arrays in, arrays out."""
+
+    def __init__(self, workload: Workload, data: Data):
+        self._method = {"gradcam": self._gradcam, "saliency": self._saliency}[workload.mode]
+        self._model, self._x = build_model(cnnfast, workload, data.weights), data.x
+        self._classes, self._layer = data.y.tolist(), last_maps(workload).name
+
+    def step(self) -> float:
+        self._method()
+        return 0.0
+
+    def answer(self) -> dict[str, np.ndarray]:
+        found = self._method()
+        # A map stays within [0, 1] when it is enlarged, but need not reach both ends.
+        return {"y": scaled(found) if found.ndim == 3 else found}
+
+    def _gradcam(self) -> np.ndarray:
+        return explain.gradcam(self._model, self._x, self._classes, layer=self._layer)
+
+    def _saliency(self) -> np.ndarray:
+        return explain.saliency(self._model, self._x, self._classes)
 
 
 class KernelSession:

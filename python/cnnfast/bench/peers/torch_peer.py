@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,10 @@ from cnnfast.bench.peers import Session
 from cnnfast.bench.peers.channels_first import WeightLayout, images_first, images_last
 from cnnfast.bench.peers.keras_style import kernel_answer
 from cnnfast.bench.shapes import Options, Shape, padding_of, pair
-from cnnfast.bench.spec import INPUT, Workload, gradient_targets
+from cnnfast.bench.spec import EXPLANATIONS, INPUT, Workload, gradient_targets
+
+#: What explains PyTorch's networks: pip's name and the module's.
+_EXPLAINERS = {"captum": "captum", "grad-cam": "pytorch_grad_cam"}
 
 _memory_format = torch.contiguous_format
 
@@ -25,10 +30,15 @@ def start(threads: int, layout: str) -> dict[str, str]:
     _memory_format = getattr(torch, "channels_last" if layout == "channels_last" else "contiguous_format")
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    return {"torch": torch.__version__}
+    return {"torch": torch.__version__, **{p: version(p) for p in _EXPLAINERS if find_spec(_EXPLAINERS[p])}}
 
 
 def prepare(workload: Workload, data: Data) -> Session:
+    if workload.mode in EXPLANATIONS:
+        from cnnfast.bench.peers.torch_explain import SESSIONS
+
+        network = _network(workload, data, WeightLayout(workload))
+        return SESSIONS[workload.mode](workload, data, network, _tensor(data.x))
     kind: Any = {"train": TrainSession, "infer": InferSession}.get(workload.mode, KernelSession)
     return kind(workload, data)
 
@@ -150,8 +160,8 @@ class Network(nn.Module):
 
 
 def _network(workload: Workload, data: Data, layout: WeightLayout) -> Network:
-    # The losses below take logits, as PyTorch's users give them.
-    net: Any = Network(workload, drop_last_activation=workload.mode == "train")
+    # The losses below take logits, as PyTorch's users give them, and explanations are of logits.
+    net: Any = Network(workload, drop_last_activation=workload.mode in ("train", *EXPLANATIONS))
     with torch.no_grad():
         for name, w in data.weights.items():
             net.tensor(name).copy_(torch.from_numpy(layout.convert(name, w)))
