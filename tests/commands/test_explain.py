@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast import applications, explain, layers
+from cnnfast import applications, explain, layers, utils
 from cnnfast.image import save_img
 from cnnfast.image.decode import read_image
 from tests.commands.conftest import SIZE, draw
@@ -95,6 +95,7 @@ def test_unreadable_files_are_named_and_left_out(colours, photos, run, tmp_path)
 
 
 def test_a_named_network_gets_images_as_it_was_trained_on(photos, run, tmp_path):
+    utils.set_random_seed(1)
     network = applications.SqueezeNet1_1(weights=None)
     network.save_weights(tmp_path / "squeezenet.safetensors")
     image = photos / "red" / "1.png"
