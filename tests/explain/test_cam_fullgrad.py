@@ -55,6 +55,15 @@ def test_one_convolution_has_the_known_map():
     np.testing.assert_allclose(fullgrad(model, x, 1, normalize=False)[0], by_input / 4 + one + two, rtol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["elu", "silu", "sigmoid", "relu6", "mish"])
+def test_what_a_curved_activation_reads_may_be_read_by_others_too(activation):
+    x = cnnfast.Input((12, 10, 3))
+    y = layers.Conv2D(4, 3)(x)
+    y = layers.Add()([y, layers.Activation(activation)(y)])
+    model = with_weights(cnnfast.Model(x, layers.Dense(3)(layers.Flatten()(y))))
+    assert_complete(model, images(2))
+
+
 def test_terms_of_a_network_with_batch_normalization_sum_to_its_score():
     terms = assert_complete(small_convnet(), images())
     # Input, first bias, normalization and the dense layer's bias; conv2 has none.

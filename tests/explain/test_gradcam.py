@@ -115,6 +115,48 @@ def test_targets_can_be_numbers_names_lists_sums_and_functions():
     np.testing.assert_array_equal(raw(model, x), raw(model, x, predicted))
 
 
+def test_a_function_is_asked_anew_at_every_call():
+    factor = [1.0]
+
+    def target(scores):
+        return ops.scale(ops.slice_axis(scores, 1, 1, 2), factor[0])
+
+    model, x = small_convnet(), images()
+    before = raw(model, x, target)
+    factor[0] = 2.0
+    np.testing.assert_allclose(raw(model, x, target), 2 * before, rtol=1e-6)
+
+
+def test_names_and_numbers_may_stand_in_one_list_of_targets():
+    model, x = small_convnet(), images()
+    model.class_names = ["a", "b", "c"]
+    np.testing.assert_array_equal(raw(model, x, [0, "b", 2, "a", 1]), raw(model, x, [0, 1, 2, 0, 1]))
+
+
+def test_a_layer_is_told_from_one_of_the_same_name_inside_a_model():
+    x = cnnfast.Input((6, 6, 2))
+    inner = cnnfast.Sequential([cnnfast.Input((6, 6, 2)), layers.Conv2D(2, 3, name="c")], name="inner")
+    y = layers.Conv2D(3, 3, name="c")(inner(x))
+    model = cnnfast.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y)))
+    image = np.random.default_rng(0).normal(size=(2, 6, 6, 2)).astype(np.float32)
+    assert raw(model, image, 0, layer="c", relu=False).shape == (2, 2, 2)
+    assert raw(model, image, 0, layer="inner/c", relu=False).shape == (2, 4, 4)
+
+
+def test_a_tuple_of_layers_is_several_layers():
+    both = ("conv1", "conv2")
+    np.testing.assert_array_equal(
+        explain.gradcam(small_convnet(), images(), 1, layer=both),
+        explain.gradcam(small_convnet(), images(), 1, layer=list(both)),
+    )
+
+
+def test_a_layer_of_another_model_is_refused():
+    other = small_convnet()
+    with pytest.raises(ValueError, match="the layer 'conv2' is one of another model"):
+        explain.gradcam(small_convnet(), images(), layer=other.get_layer("conv2"))
+
+
 def test_a_single_score_is_class_1_and_its_negative_class_0():
     model = small_convnet(activation="sigmoid", classes=1)
     one, zero = (raw(model, images(), target, relu=False) for target in (1, 0))
@@ -178,6 +220,8 @@ def test_bad_arguments_are_named(arguments, message):
 def test_things_of_wrong_types_are_named():
     with pytest.raises(TypeError, match="model must be a cnnfast model, got str"):
         explain.gradcam("model", images())
+    with pytest.raises(TypeError, match="output must be a number or a name, got None"):
+        explain.gradcam(small_convnet(), images(), output=None)
     with pytest.raises(TypeError, match="target must be None, a class"):
         explain.gradcam(small_convnet(), images(), 1.5)
     with pytest.raises(TypeError, match=r"gives what cnnfast\.ops make"):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.places import LayerLike, Place
+from cnnfast.explain.places import LayerLike, Place, are_several
 from cnnfast.explain.probe import BATCH_SIZE, Probe
 from cnnfast.graph.values import Value
 from cnnfast.models.model import Model
@@ -205,16 +205,10 @@ def _asked_for(probe: Probe, layers: LayerLike | Sequence[LayerLike] | None) -> 
     """The places of the layers named, in the order of running; none if none are."""
     if layers is None:
         return []
-    several: list[Any] = list(layers) if _are_several(layers) else [layers]
+    several: list[Any] = list(layers) if are_several(layers) else [layers]
     if not several:
         raise ValueError(f"{probe.op}: layers must name at least one layer, got {layers!r}")
     return sorted({p.index: p for p in map(probe.place, several)}.values(), key=lambda p: p.index)
-
-
-def _are_several(layers: Any) -> TypeGuard[Sequence[Any]]:
-    """Whether it is a sequence of layers, and not a layer or the pair of one and an application."""
-    pair = isinstance(layers, tuple) and len(layers) == 2 and hasattr(layers[1], "__index__")
-    return isinstance(layers, (list, tuple)) and not pair
 
 
 def _everything(scores: Value) -> Value:

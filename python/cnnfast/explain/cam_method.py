@@ -6,13 +6,14 @@ A method is a way to the weights alone. `cam_method` and `by_gradient` make of i
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from cnnfast.explain.maps import finished
-from cnnfast.explain.places import LayerLike, Place
+from cnnfast.explain.maps import ExplanationWarning, finished, warn_of_empty
+from cnnfast.explain.places import LayerLike, Place, are_several
 from cnnfast.explain.probe import BATCH_SIZE, Probe
 from cnnfast.explain.targets import TargetLike, predicted_classes
 from cnnfast.models.model import Model
@@ -148,7 +149,7 @@ def class_activation(
         reduce: `summed` or `principal`.
         target, layer, normalize, upsample, relu, aug_smooth: see `gradcam`.
     """
-    several: list[Any] = layer if isinstance(layer, list) else [layer]
+    several: list[Any] = list(layer) if are_several(layer) else [layer]
     if not several:
         raise ValueError(f"{probe.op}: layer is an empty list, expected at least one layer")
     size = image_size(probe)
@@ -159,10 +160,10 @@ def class_activation(
         raw = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
         return finished(probe.op, raw, size, normalize=normalize, upsample=upsample, relu=relu)
 
-    return smoothed(probe, target, heat) if aug_smooth else heat(probe.xs, target)
+    return smoothed(probe, target, heat, relu) if aug_smooth else heat(probe.xs, target)
 
 
-def smoothed(probe: Probe, target: TargetLike, heat: Heat) -> np.ndarray:
+def smoothed(probe: Probe, target: TargetLike, heat: Heat, relu: bool) -> np.ndarray:
     """The mean of the maps of brighter, darker and mirrored images, each turned back.
 
     The classes are those of the images themselves: a mirror image that the network takes for something else must not
@@ -176,10 +177,14 @@ def smoothed(probe: Probe, target: TargetLike, heat: Heat) -> np.ndarray:
         raise ValueError(f"{probe.op}: aug_smooth needs a model with scores (N,K), this one gives {scores.shape}")
     chosen = predicted_classes(scores) if target is None else target
     total: Any = 0.0
-    for factor in _BRIGHTNESS:
-        brighter = [a * np.float32(factor) if a.ndim == 4 else a for a in probe.xs]
-        mirrored = [np.ascontiguousarray(a[:, :, ::-1]) if a.ndim == 4 else a for a in brighter]
-        total = total + heat(brighter, chosen).astype(np.float64) + heat(mirrored, chosen)[:, :, ::-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExplanationWarning)  # one of the six may be empty
+        for factor in _BRIGHTNESS:
+            brighter = [a * np.float32(factor) if a.ndim == 4 else a for a in probe.xs]
+            mirrored = [np.ascontiguousarray(a[:, :, ::-1]) if a.ndim == 4 else a for a in brighter]
+            total = total + heat(brighter, chosen).astype(np.float64) + heat(mirrored, chosen)[:, :, ::-1]
+    if relu:
+        warn_of_empty(probe.op, total, stacklevel=5)
     return (total / (2 * len(_BRIGHTNESS))).astype(np.float32)
 
 

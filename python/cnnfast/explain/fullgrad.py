@@ -15,7 +15,7 @@ from cnnfast.explain.probe import Probe
 from cnnfast.explain.targets import TargetLike
 from cnnfast.graph.values import Graph, Node, Value, given
 from cnnfast.models.model import Model
-from cnnfast.ops.core import Op
+from cnnfast.ops.core import OPS, Op
 
 #: Gradients of all layers are held at once, so fewer images than elsewhere.
 BATCH_SIZE = 8
@@ -74,7 +74,7 @@ def fullgrad(
         raw = np.concatenate([_psi(terms, size) for terms in full_gradients(probe, target, xs)])
         return scaled(raw) if normalize else raw.astype(np.float32)
 
-    return smoothed(probe, target, heat) if aug_smooth else heat(probe.xs, target)
+    return smoothed(probe, target, heat, relu=False) if aug_smooth else heat(probe.xs, target)
 
 
 def _psi(terms: Iterator[np.ndarray], size: tuple[int, int]) -> np.ndarray:
@@ -116,19 +116,26 @@ class Source:
     Attributes:
         spots: its output, and its input where the rest depends on both.
         bias: what it adds, to be broadcast to the output; None where that depends on the sample.
+        curve: the node, if it is none of a straight line.
     """
 
     spots: tuple[Spot, ...]
     bias: np.ndarray | None = None
+    curve: Node | None = None
 
     def term(self, found: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """What the node adds times the gradient by its output, from values and gradients at `spots`."""
         y, dy = found[0]
         if self.bias is not None:
             return self.bias * dy
-        if len(found) == 1:  # a product of two: y is less the tangent at it, y + y, by y
+        if self.curve is None:  # a product of two: y is less the tangent at it, y + y, by y
             return -y * dy
-        x, dx = found[1]
+        # The gradient through this node alone: others may read its input too.
+        x = found[1][0]
+        op = OPS[self.curve.op.name]
+        here: Any = Node(op, [x], self.curve.attributes, [y])  # type: ignore[list-item]
+        assert op.gradient is not None
+        (dx,) = op.gradient(here, [dy], [True])
         return y * dy - x * dx
 
 
@@ -164,7 +171,7 @@ def _source(number: int, node: Node, op: str, flows: list[Value]) -> Source | No
         other = _numbers(op, given(node, int(second)))
         return Source((y,), -other if op == "subtract" and second else other)
     if op in _CURVED:
-        return Source((y, Spot(number, op, input=0)))
+        return Source((y, Spot(number, op, input=0)), curve=node)
     return Source((y,)) if op == "multiply" and len(flows) == 2 else None
 
 

@@ -71,7 +71,7 @@ def finished(
     maps = []
     for raw in layers:
         if relu:
-            _warn_of_empty(op, raw)
+            warn_of_empty(op, raw)
         kept = np.maximum(raw, 0) if relu else raw
         kept = scaled(kept) if several else kept.astype(np.float32)
         maps.append(upsampled(kept, size) if upsample else kept)
@@ -79,7 +79,8 @@ def finished(
     return scaled(result) if normalize else result  # last: the centre of the highest cell may lie between pixels
 
 
-def _warn_of_empty(op: str, raw: np.ndarray) -> None:
+def warn_of_empty(op: str, raw: np.ndarray, stacklevel: int = 6) -> None:
+    """Says of which samples the maps (N, P, Q) are empty; `stacklevel` as for `warnings.warn`."""
     empty = np.flatnonzero(~(raw > 0).any((1, 2)))
     if len(empty):
         which = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
@@ -87,5 +88,5 @@ def _warn_of_empty(op: str, raw: np.ndarray) -> None:
             f"{op}: nothing in the maps of {len(empty)} of {len(raw)} samples ({which}) speaks for the target; their "
             "maps are 0. Look at another layer or class, or at relu=False for what speaks against it.",
             ExplanationWarning,
-            stacklevel=6,  # the line that called the method
+            stacklevel=stacklevel,  # the line that called the method
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from cnnfast.graph.values import Graph, Value, given
 from cnnfast.layers import conv, pooling
@@ -120,6 +120,12 @@ def places_in(graph: Graph, model: Model, score: Value, output: Value) -> list[P
     return places
 
 
+def are_several(layers: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether it is a sequence of layers, and not a layer or the pair of one and an application."""
+    pair = isinstance(layers, tuple) and len(layers) == 2 and hasattr(layers[1], "__index__")
+    return isinstance(layers, (list, tuple)) and not pair
+
+
 def find(op: str, places: Sequence[Place], layer: LayerLike) -> Place:
     """The place that `layer` names; of a layer that is applied several times the last application, if none is named.
 
@@ -135,10 +141,13 @@ def find(op: str, places: Sequence[Place], layer: LayerLike) -> Place:
     wanted, application = layer if isinstance(layer, tuple) and len(layer) == 2 else (layer, None)
     if isinstance(wanted, str):
         parts = tuple(wanted.split("/"))
-        found = [p for p in places if p.path[-len(parts) :] == parts or p.path[-1] == wanted]
+        whole = [p for p in places if p.path == parts]  # or a layer could not be told from one inside a model
+        found = whole or [p for p in places if p.path[-len(parts) :] == parts or p.path[-1] == wanted]
     elif hasattr(wanted, "call") and hasattr(wanted, "name"):
         found = [p for p in places if p.layer is wanted]
         wanted = wanted.name
+        if not found and any(p.path[-1] == wanted for p in places):
+            raise ValueError(f"{op}: the layer {wanted!r} is one of another model; give its name")
     else:
         raise TypeError(
             f"{op}: layer must be a name, a layer or a pair of one and an application, got {type(wanted).__name__}"

@@ -100,11 +100,14 @@ class Probe:
             raise TypeError(f"{op}: model must be a cnnfast model, got {type(model).__name__}")
         if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
             raise ValueError(f"{op}: batch_size must be a whole number from 1, got {batch_size!r}")
+        if isinstance(output, bool) or not (isinstance(output, str) or hasattr(output, "__index__")):
+            raise TypeError(f"{op}: output must be a number or a name, got {output!r}")
         self.model, self.op, self._output = model, op, output
         self.several = isinstance(x, (list, tuple))
         self.xs = _checked_inputs(op, x if self.several else [x])
         self.batch_size = int(batch_size)
         self._scored: Place | None = None
+        self._of_functions: dict[Any, tuple[Callable[[Value], Value], _Steps]] = {}
         self.places, self.seen_through = self._looked_around()
         if layer is not None:
             self._scored = self.place(layer)
@@ -250,12 +253,18 @@ class Probe:
         rules: Rules | None,
     ) -> _Steps:
         scored = None if self._scored is None else self._scored.index
+        needed = function if gradients or inputs else None
         key = (
-            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, function, tuple(p.key for p in values),
+            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, id(needed), tuple(p.key for p in values),
             gradients, inputs, None if rules is None else tuple(sorted(rules.items())), scored,
         )  # fmt: skip
         engine: Engine = self.model._engine  # type: ignore[assignment]
-        return engine.cached(key, lambda: self._build(n, function, values, gradients, inputs, rules))
+        if needed is None:
+            return engine.cached(key, lambda: self._build(n, None, values, gradients, inputs, rules))
+        # A function may give something else when it is called the next time, so it serves for this explanation only.
+        if key not in self._of_functions or self._of_functions[key][0] is not needed:
+            self._of_functions[key] = needed, self._build(n, needed, values, gradients, inputs, rules)
+        return self._of_functions[key][1]
 
     def _build(
         self,

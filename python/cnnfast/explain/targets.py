@@ -178,9 +178,10 @@ def resolved(op: str, target: Any, count: int, class_names: Sequence[str] | None
     if isinstance(target, str) or np.ndim(target) == 0:
         chosen = np.full(count, _number(op, target, class_names), np.int64)
     else:
-        chosen = np.asarray([_number(op, t, class_names) for t in np.asarray(target).reshape(-1).tolist()], np.int64)
-        if np.ndim(target) != 1 or len(chosen) != count:
+        if np.ndim(target) != 1 or len(target) != count:
             raise ValueError(f"{op}: {count} samples need {count} targets, got shape {np.shape(target)}")
+        each = target.tolist() if isinstance(target, np.ndarray) else list(target)
+        chosen = np.asarray([_number(op, t, class_names) for t in each], np.int64)
     return Classes(op, chosen)
 
 
