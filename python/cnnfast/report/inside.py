@@ -138,10 +138,13 @@ def _examples(found: Classified) -> list[int]:
 
 
 def _path(probe: Probe) -> tuple[list[Place], list[Place]]:
-    """The places on the way to the scores, and those at the end that have their shape."""
+    """The places on the way to the scores, and those at the end that give them or come after them."""
     leaves = [p for p in probe.places if p.is_leaf and type(p.layer).__name__ not in _NOTHING]
     tail: list[Place] = []
-    while leaves and (not leaves[-1].on_the_way or leaves[-1].shape[1:] == probe.model.outputs[0].shape[1:]):
+    while leaves and not leaves[-1].on_the_way:
+        tail.insert(0, leaves.pop())
+    graph, scores = probe.graph()
+    if leaves and leaves[-1].value(graph) is scores:
         tail.insert(0, leaves.pop())
     return [p for p in leaves if p.on_the_way], tail
 
