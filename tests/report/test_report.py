@@ -171,6 +171,18 @@ def test_a_hidden_layer_as_wide_as_there_are_classes_is_a_step_of_its_own(last, 
     assert [step.name for step in steps] == ["image", *names, "answer", "softmax" if more else "answer"]
 
 
+def test_the_score_of_a_sigmoid_is_the_true_class_s_only_where_that_is_class_1():
+    x, y = bright()
+    model = cnnfast.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
+    watched = Watched((x, np.minimum(y, 1)))
+    found = classify(model, watched)
+    examples = look_inside(model, watched, found).examples
+    assert {int(found.true[example.row]) for example in examples} == {0, 1}
+    for example in examples:
+        (score,) = example.steps[-2].bars
+        assert score.is_true == (found.true[example.row] == 1)
+
+
 @pytest.mark.parametrize("limit", [60_000, 90_000])
 def test_the_page_keeps_within_its_size(page, limit):
     x, y = bright(60)

@@ -186,10 +186,8 @@ def _last_steps(probe: Probe, tail: list[Place], scores: np.ndarray, found: Clas
     names = [found.class_names[1]] if single else found.class_names
     order = np.argsort(-scores, kind="stable")[:_BARS]
     top = float(np.abs(scores).max()) or 1.0
-    bars = [
-        Bar(names[k], f"{scores[k]:.3f}", max(0.0, 100 * float(scores[k]) / top), single or k == found.true[row])
-        for k in order
-    ]
+    true = found.true[row] - 1 if single else found.true[row]
+    bars = [Bar(names[k], f"{scores[k]:.3f}", max(0.0, 100 * float(scores[k]) / top), k == true) for k in order]
     more = "" if len(scores) <= _BARS else f" The {_BARS} highest of {len(scores)} are listed."
     words = f"Scores: what speaks for {'class ' + names[0] if single else 'each class'} in sum"
     steps = [Step(first, words, f"{len(scores)} numbers", more.strip(), bars=bars)]
