@@ -78,6 +78,14 @@ def test_a_class_can_be_named_by_its_number_and_layers_can_be_named(colours, hal
     assert heat[:, -1].min() == 1.0 and heat[:, : SIZE // 2].max() == 0.0  # several layers are scaled to [0, 1]
 
 
+def test_names_of_classes_may_have_dollars(colours, halves, run, tmp_path):
+    model = cnnfast.load_model(colours)
+    model.class_names = ["$5 to $10", "$x_$"]
+    model.save(colours)
+    status, printed, errors = run("explain", colours, halves, "--out", tmp_path / "out")
+    assert (status, errors) == (0, "") and "  $x_$ 0.9" in printed
+
+
 def test_an_image_in_which_nothing_speaks_for_the_class_is_named(colours, run, tmp_path):
     save_img(tmp_path / "blue.png", np.full((SIZE, SIZE, 3), (0, 0, 90), np.uint8), scale=False)
     status, _, errors = run("explain", colours, tmp_path / "blue.png", "--target", "red", "--out", tmp_path / "out")

@@ -156,7 +156,7 @@ def _outputs(paths: Sequence[str], folder: Path, method: str) -> Iterator[tuple[
 def _figure(image: np.ndarray, values: np.ndarray, title: str) -> Figure:
     """An image uint8 (H, W, C), and beside it the same with the values (H, W) or (H, W, C) over it."""
     from cnnfast import plots
-    from cnnfast.plots._style import new_figure
+    from cnnfast.plots._style import new_figure, plain
 
     picture = image[..., :3] if image.shape[-1] == 4 else image
     height = 4 * float(np.clip(image.shape[0] / image.shape[1], 0.25, 4))
@@ -168,5 +168,5 @@ def _figure(image: np.ndarray, values: np.ndarray, title: str) -> Figure:
         plots.overlay(picture, values, ax=right, limits=(0, float(values.max()) or 1.0))
     else:
         plots.attribution(picture, values, ax=right)
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(plain(title), fontsize="medium")
     return figure

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cnnfast.checks import numbers
 from cnnfast.explain.maps import upsampled
-from cnnfast.plots._style import new_figure
+from cnnfast.plots._style import new_figure, plain
 from cnnfast.plots.images import one_image
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def explanations(
         pixels = one_image(op, pictures[n])
         _picture(grid[n, 0], pixels)
         if titles is not None:
-            grid[n, 0].set_ylabel(str(titles[n]), fontsize=8)
+            grid[n, 0].set_ylabel(plain(titles[n]), fontsize=8)
             grid[n, 0].axison = True
             grid[n, 0].spines[:].set_visible(False)
             grid[n, 0].set(xticks=[], yticks=[])
@@ -201,7 +201,7 @@ def explanations(
             else:
                 bars[False] = _over(ax, pixels, values, alpha, cmap, (0.0, 1.0), None)
     for ax, name in zip(grid[0], ["image", *columns], strict=True):
-        ax.set_title(name, fontsize=9)
+        ax.set_title(plain(name), fontsize=9)
     for signed, drawn in sorted(bars.items()):
         height = cell * ratio * count
         bar = _bar(sheet, drawn, grid.ravel().tolist(), shrink=min(1.0, 2.5 / height), thickness=0.12 / height)
