@@ -57,6 +57,15 @@ def test_a_picture_is_written_for_every_image_and_its_class_is_said(colours, run
     assert picture.shape[1] > 1.5 * picture.shape[0] > 300 and picture.std() > 10
 
 
+def test_no_picture_is_written_over_another(colours, halves, run, tmp_path):
+    images = [tmp_path / name for name in ("a.png", "a.PNG", "a-2.png")]
+    for image in images:
+        image.write_bytes(halves.read_bytes())
+    for order in (images, images[::-1]):
+        status, printed, _ = run("explain", colours, *order, "--out", tmp_path / "out")
+        assert status == 0 and len({line.split("  ")[0] for line in printed.splitlines()}) == 3
+
+
 def test_the_raw_map_is_gradcams_and_lies_where_the_class_is(colours, halves, run, tmp_path):
     for target, columns in (("red", slice(0, SIZE // 2)), ("green", slice(3 * SIZE // 4, SIZE))):
         status, printed, _ = run("explain", colours, halves, "--target", target, "--raw", "--out", tmp_path / target)

@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,13 +145,13 @@ def _class(target: str, names: Sequence[str]) -> int:
 
 
 def _outputs(paths: Sequence[str], folder: Path, method: str) -> Iterator[tuple[str, Path]]:
-    """Each image and the picture to write: images of one name in several folders are numbered."""
-    seen: dict[str, int] = {}
+    """Each image and the picture to write: images whose name another has, in another folder or form, are numbered."""
+    used: set[str] = set()
     for path in paths:
         stem = Path(path).stem
-        seen[stem] = seen.get(stem, 0) + 1
-        number = f"-{seen[stem]}" if seen[stem] > 1 else ""
-        yield path, folder / f"{stem}{number}-{method}.png"
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        used.add(name := next(name for name in names if name not in used))
+        yield path, folder / f"{name}-{method}.png"
 
 
 def _figure(image: np.ndarray, values: np.ndarray, title: str) -> Figure:
