@@ -5,6 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import applications, explain, layers, utils
+from cnnfast.commands.explain import _figure
 from cnnfast.image import save_img
 from cnnfast.image.decode import read_image
 from tests.commands.conftest import SIZE, draw
@@ -64,6 +65,15 @@ def test_no_picture_is_written_over_another(colours, halves, run, tmp_path):
     for order in (images, images[::-1]):
         status, printed, _ = run("explain", colours, *order, "--out", tmp_path / "out")
         assert status == 0 and len({line.split("  ")[0] for line in printed.splitlines()}) == 3
+
+
+def test_only_values_that_speak_against_a_class_get_a_scale_with_two_ends():
+    values = np.full((4, 4, 3), 0.5)
+    drawn = _figure(np.zeros((4, 4, 3), np.uint8), values, "saliency").axes[1].images[1]
+    assert drawn.get_clim() == (0, 1.5) and (drawn.get_array() == 1.5).all()
+    values[0, 0, 0] = -1
+    drawn = _figure(np.zeros((4, 4, 3), np.uint8), values, "gradient").axes[1].images[1]
+    assert drawn.get_clim() == (-1.5, 1.5)
 
 
 def test_the_raw_map_is_gradcams_and_lies_where_the_class_is(colours, halves, run, tmp_path):

@@ -165,7 +165,8 @@ def _figure(image: np.ndarray, values: np.ndarray, title: str) -> Figure:
     left, right = figure.subplots(1, 2)
     left.imshow(picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
-    if values.ndim == 2 and (values >= 0).all():
+    if (values >= 0).all():
+        values = values if values.ndim == 2 else values.sum(2)
         plots.overlay(picture, values, ax=right, limits=(0, float(values.max()) or 1.0))
     else:
         plots.attribution(picture, values, ax=right)

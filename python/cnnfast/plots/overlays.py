@@ -143,7 +143,8 @@ def explanations(
     """Draw what several methods say of several images: a row for each image, a column for each method.
 
     Each map has its own scale, from 0 to its largest value, as the values of different methods have nothing to do with
-    each other. Maps with channels or with negative values are drawn like `attribution`, the others like `overlay`.
+    each other. Channels are added up. Values of which some are negative are drawn like `attribution`, all others like
+    `overlay`.
 
     Args:
         images: (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8 or floats.
@@ -217,7 +218,7 @@ def _column(op: str, name: str, maps: ArrayLike, count: int) -> np.ndarray:
 
 
 def _is_signed(column: np.ndarray) -> bool:
-    return column.ndim == 4 or bool((column < 0).any())
+    return bool((column < 0).any())
 
 
 def _added(op: str, values: ArrayLike) -> np.ndarray:
