@@ -5,6 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import applications, explain, layers, utils
+from cnnfast.commands.explain import _figure
 from cnnfast.image import save_img
 from cnnfast.image.decode import read_image
 from tests.commands.conftest import SIZE, draw
@@ -57,6 +58,24 @@ def test_a_picture_is_written_for_every_image_and_its_class_is_said(colours, run
     assert picture.shape[1] > 1.5 * picture.shape[0] > 300 and picture.std() > 10
 
 
+def test_no_picture_is_written_over_another(colours, halves, run, tmp_path):
+    images = [tmp_path / name for name in ("a.png", "a.PNG", "a-2.png")]
+    for image in images:
+        image.write_bytes(halves.read_bytes())
+    for order in (images, images[::-1]):
+        status, printed, _ = run("explain", colours, *order, "--out", tmp_path / "out")
+        assert status == 0 and len({line.split("  ")[0] for line in printed.splitlines()}) == 3
+
+
+def test_only_values_that_speak_against_a_class_get_a_scale_with_two_ends():
+    values = np.full((4, 4, 3), 0.5)
+    drawn = _figure(np.zeros((4, 4, 3), np.uint8), values, "saliency").axes[1].images[1]
+    assert drawn.get_clim() == (0, 1.5) and (drawn.get_array() == 1.5).all()
+    values[0, 0, 0] = -1
+    drawn = _figure(np.zeros((4, 4, 3), np.uint8), values, "gradient").axes[1].images[1]
+    assert drawn.get_clim() == (-1.5, 1.5)
+
+
 def test_the_raw_map_is_gradcams_and_lies_where_the_class_is(colours, halves, run, tmp_path):
     for target, columns in (("red", slice(0, SIZE // 2)), ("green", slice(3 * SIZE // 4, SIZE))):
         status, printed, _ = run("explain", colours, halves, "--target", target, "--raw", "--out", tmp_path / target)
@@ -76,6 +95,14 @@ def test_a_class_can_be_named_by_its_number_and_layers_can_be_named(colours, hal
     run("explain", colours, halves, "--target", "0", "--layer", "colours", "--layer", "colours", *options)
     heat = np.load(tmp_path / "out" / "halves-gradcam.npy")
     assert heat[:, -1].min() == 1.0 and heat[:, : SIZE // 2].max() == 0.0  # several layers are scaled to [0, 1]
+
+
+def test_names_of_classes_may_have_dollars(colours, halves, run, tmp_path):
+    model = cnnfast.load_model(colours)
+    model.class_names = ["$5 to $10", "$x_$"]
+    model.save(colours)
+    status, printed, errors = run("explain", colours, halves, "--out", tmp_path / "out")
+    assert (status, errors) == (0, "") and "  $x_$ 0.9" in printed
 
 
 def test_an_image_in_which_nothing_speaks_for_the_class_is_named(colours, run, tmp_path):

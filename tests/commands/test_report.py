@@ -49,3 +49,10 @@ def test_report_refuses_other_classes(run, tmp_path):
     draw(tmp_path / "fruit", ["apple", "pear"], 1, 1)
     status, _, errors = run("report", tmp_path / "model.safetensors", tmp_path / "fruit", "--out", tmp_path / "r.html")
     assert status == 1 and "no folder for class 'green'" in errors and not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate", "predict"])
+@pytest.mark.parametrize("name", ["nope", "nope.safetensors"])
+def test_a_model_that_is_not_there_is_said_not_to_be_there(photos, run, tmp_path, command, name):
+    status, _, errors = run(command, tmp_path / name, photos)
+    assert status == 1 and errors == f"cnnfast {command}: there is no file or folder {tmp_path / name}\n"

@@ -114,6 +114,9 @@ def test_the_plot_shows_the_maps_of_an_image_the_best_first(result):
     np.testing.assert_array_equal(first.images[0].get_array()[0, 0], [1, 0, 0])
     with pytest.raises(ValueError, match=r"need pictures of their size, got \(2, 12, 12, 3\)"):
         result.plot(1, coloured[:2])
+    named = compare(quarter_reader(), bright_spot(), 1, {"$x_$": right}, ["deletion"]).plot()
+    named.draw_without_rendering()
+    assert next(axes for axes in named.axes[1:] if axes.images).get_title() == r"1. \$x_\$"
     with pytest.raises(IndexError, match="there is no image 3, there are 3"):
         result.plot(image=3)
 

@@ -110,6 +110,15 @@ def test_methods_are_columns_and_images_rows():
     assert len(figure.axes) == 8  # and a bar for each kind of map
 
 
+def test_values_of_which_none_is_negative_are_added_up_and_drawn_as_an_overlay():
+    sizes = np.abs(RNG.normal(size=(1, 12, 10, 3)))
+    figure = plots.explanations(PHOTO[None], {"saliency": sizes})
+    drawn = figure.axes[1].images[1]
+    added = sizes[0].sum(2)
+    np.testing.assert_allclose(drawn.get_array(), added / added.max())
+    assert drawn.get_clim() == (0, 1) and drawn.cmap.name == "inferno" and len(figure.axes) == 3
+
+
 def test_maps_of_nothing_stay_dark():
     figure = plots.explanations(RNG.random((1, 4, 4)), {"zero": np.zeros((1, 4, 4))})
     assert not figure.axes[1].images[1].get_array().any()

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.cbook import is_math_text
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from cnnfast import plots
 from cnnfast.plots import _style
@@ -312,3 +314,41 @@ assert "matplotlib.pyplot" not in sys.modules
 
 def test_the_same_input_gives_the_same_picture():
     assert png(plots.confusion_matrix(COUNTS)) == png(plots.confusion_matrix(COUNTS))
+
+
+# names that matplotlib would take for formulas
+
+NAMES = ["$x_$", "$5 to $10", r"\$\frac$"]
+
+
+TRUE, CHOSEN = np.arange(3), np.array([1, 2, 0])
+PHOTOS = np.linspace(0, 1, 3 * 64).reshape(3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.confusion_matrix(COUNTS, NAMES),
+        lambda: plots.per_class(COUNTS, NAMES),
+        lambda: plots.per_class(np.eye(9), NAMES * 3),
+        lambda: plots.roc_curve(TRUE, np.eye(3), NAMES),
+        lambda: plots.precision_recall_curve(TRUE, np.eye(3), NAMES),
+        lambda: plots.image_grid(PHOTOS, TRUE, CHOSEN, NAMES),
+        lambda: plots.misclassified(PHOTOS, TRUE, CHOSEN, NAMES),
+        lambda: plots.explanations(PHOTOS, dict.fromkeys(NAMES, PHOTOS), titles=NAMES),
+        lambda: plots.activation_mosaic(dict.fromkeys(NAMES, PHOTOS[..., None])),
+        lambda: plots.curves({name: [2.0, 1.0] for name in NAMES}).figure,
+    ],
+)
+def test_names_with_dollars_are_drawn_as_they_are(draw):
+    figure = draw()
+    figure.draw_without_rendering()
+    written = [text.get_text() for text in figure.findobj(Text)]
+    assert not any(map(is_math_text, written))
+    shown = " ".join(written).replace(r"\$", "$").replace("_", " ")
+    assert all(name.replace("_", " ") in shown for name in NAMES)
+
+
+def test_a_heading_that_is_given_may_be_a_formula():
+    figure = plots.confusion_matrix(COUNTS, title="$x^2$")
+    assert figure.axes[0].get_title() == "$x^2$" and is_math_text("$x^2$")

@@ -154,6 +154,35 @@ def test_the_steps_lead_from_the_image_to_the_probabilities():
     assert example.steps[-1].words.startswith("Softmax")
 
 
+@pytest.mark.parametrize(
+    ("last", "names"),
+    [
+        ([layers.Flatten(name="flat"), layers.Dense(3, "relu", name="hidden")], ["flat", "hidden"]),
+        ([layers.Conv2D(3, 1, name="maps"), layers.GlobalAveragePooling2D(name="mean")], ["maps", "mean"]),
+    ],
+)
+@pytest.mark.parametrize("end", ["together", "apart", "scores alone"])
+def test_a_hidden_layer_as_wide_as_there_are_classes_is_a_step_of_its_own(last, names, end):
+    answer = layers.Dense(3, activation="softmax" if end == "together" else None, name="answer")
+    more = [layers.Softmax(name="softmax")] if end == "apart" else []
+    model = cnnfast.Sequential([layers.Input((8, 8, 3)), *last, answer, *more])
+    watched = Watched(bright())
+    steps = look_inside(model, watched, classify(model, watched)).examples[0].steps
+    assert [step.name for step in steps] == ["image", *names, "answer", "softmax" if more else "answer"]
+
+
+def test_the_score_of_a_sigmoid_is_the_true_class_s_only_where_that_is_class_1():
+    x, y = bright()
+    model = cnnfast.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
+    watched = Watched((x, np.minimum(y, 1)))
+    found = classify(model, watched)
+    examples = look_inside(model, watched, found).examples
+    assert {int(found.true[example.row]) for example in examples} == {0, 1}
+    for example in examples:
+        (score,) = example.steps[-2].bars
+        assert score.is_true == (found.true[example.row] == 1)
+
+
 @pytest.mark.parametrize("limit", [60_000, 90_000])
 def test_the_page_keeps_within_its_size(page, limit):
     x, y = bright(60)

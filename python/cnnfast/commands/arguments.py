@@ -40,5 +40,7 @@ def name_skipped(dataset: ImageDataset) -> None:
 
 
 def model_file(path: Path) -> Path:
-    """The model that a path means: a file, or that in the folder of a training."""
+    """The model that a path means: a file, or that in the folder of a training. FileNotFoundError if there is none."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
     return path / "model.safetensors" if path.is_dir() else path

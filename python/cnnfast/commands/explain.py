@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,19 +145,19 @@ def _class(target: str, names: Sequence[str]) -> int:
 
 
 def _outputs(paths: Sequence[str], folder: Path, method: str) -> Iterator[tuple[str, Path]]:
-    """Each image and the picture to write: images of one name in several folders are numbered."""
-    seen: dict[str, int] = {}
+    """Each image and the picture to write: images whose name another has, in another folder or form, are numbered."""
+    used: set[str] = set()
     for path in paths:
         stem = Path(path).stem
-        seen[stem] = seen.get(stem, 0) + 1
-        number = f"-{seen[stem]}" if seen[stem] > 1 else ""
-        yield path, folder / f"{stem}{number}-{method}.png"
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        used.add(name := next(name for name in names if name not in used))
+        yield path, folder / f"{name}-{method}.png"
 
 
 def _figure(image: np.ndarray, values: np.ndarray, title: str) -> Figure:
     """An image uint8 (H, W, C), and beside it the same with the values (H, W) or (H, W, C) over it."""
     from cnnfast import plots
-    from cnnfast.plots._style import new_figure
+    from cnnfast.plots._style import new_figure, plain
 
     picture = image[..., :3] if image.shape[-1] == 4 else image
     height = 4 * float(np.clip(image.shape[0] / image.shape[1], 0.25, 4))
@@ -164,9 +165,10 @@ def _figure(image: np.ndarray, values: np.ndarray, title: str) -> Figure:
     left, right = figure.subplots(1, 2)
     left.imshow(picture, cmap="gray", vmin=0, vmax=255)
     left.set_axis_off()
-    if values.ndim == 2 and (values >= 0).all():
+    if (values >= 0).all():
+        values = values if values.ndim == 2 else values.sum(2)
         plots.overlay(picture, values, ax=right, limits=(0, float(values.max()) or 1.0))
     else:
         plots.attribution(picture, values, ax=right)
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(plain(title), fontsize="medium")
     return figure

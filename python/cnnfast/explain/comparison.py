@@ -142,7 +142,7 @@ class Comparison:
             ValueError: pictures of another number or size than the images.
             ImportError: matplotlib is not installed.
         """
-        from cnnfast.plots._style import new_figure
+        from cnnfast.plots._style import new_figure, plain
 
         if not 0 <= image < len(self.images):
             raise IndexError(f"compare: there is no image {image}, there are {len(self.images)}")
@@ -164,7 +164,7 @@ class Comparison:
             name = row["method"]
             panel.imshow(picture.mean(-1) if picture.ndim == 3 else picture, cmap="gray", vmin=0, vmax=1)
             panel.imshow(scaled(self.maps[name][image : image + 1])[0], cmap="inferno", vmin=0, vmax=1, alpha=0.65)
-            panel.set_title(f"{place}. {name}", fontsize=9)
+            panel.set_title(plain(f"{place}. {name}"), fontsize=9)
             text = [
                 f"{m} {'↑' if more else '↓'} {self.values[name][m][image]:.3f}" for m, more in self.measures.items()
             ]

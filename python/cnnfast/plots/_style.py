@@ -1,4 +1,4 @@
-"""What all plots share: figures without pyplot, the palette, class names."""
+"""What all plots share: figures without pyplot, the palette, class names, plain text."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def class_labels(op: str, class_names: Sequence[str] | None, num_classes: int) -
     if len(class_names) != num_classes:
         raise ValueError(f"{op}: {len(class_names)} class_names for {num_classes} classes")
     return [str(name) for name in class_names]
+
+
+def plain(text: object) -> str:
+    """A text to be drawn as it is: between two `$` matplotlib would read a formula, and fail where there is none."""
+    return str(text).replace("$", r"\$")

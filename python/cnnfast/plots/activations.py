@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.checks import numbers
-from cnnfast.plots._style import new_figure
+from cnnfast.plots._style import new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -81,7 +81,7 @@ def activation_mosaic(
         top += h + _HEADING
         ax = sheet.add_axes((0.1 / width, 1 - top / height, w / width, h / height), anchor="NW")
         ax.imshow(mosaic, cmap=cmap, vmin=0, vmax=255)
-        ax.set_title(title, fontsize=9, pad=3, loc="left")
+        ax.set_title(plain(title), fontsize=9, pad=3, loc="left")
         ax.set_axis_off()
     return sheet
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cnnfast import metrics
 from cnnfast.metrics.confusion import check_normalize, normalized
-from cnnfast.plots._style import GREY, class_labels, new_figure
+from cnnfast.plots._style import GREY, class_labels, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,8 +138,9 @@ def _label_axes(ax: Axes, labels: list[str]) -> None:
     size = float(np.clip(240 / len(labels), 8, 10))
     step = int(np.ceil(size / _cell_points(ax, len(labels))))  # every class has a label while there is room
     ticks = range(0, len(labels), step)
-    ax.set_xticks(ticks, labels[::step])
-    ax.set_yticks(ticks, labels[::step])
+    texts = [plain(label) for label in labels[::step]]
+    ax.set_xticks(ticks, texts)
+    ax.set_yticks(ticks, texts)
     ax.tick_params(length=0, labelsize=size)
     if max(map(len, labels)) > 3:
         for label in ax.get_xticklabels():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfast.plots._style import BLUE, GREY, ORANGE, new_figure
+from cnnfast.plots._style import BLUE, GREY, ORANGE, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +98,7 @@ def _draw(panel: Axes, name: str, training: np.ndarray, validation: np.ndarray |
         panel.plot(epochs, validation, color=ORANGE, label="validation", **style)
     _mark_best(panel, name, training if validation is None else validation, epochs)
     panel.set_xlabel("epoch")
-    panel.set_ylabel(name.replace("_", " "))
+    panel.set_ylabel(plain(name.replace("_", " ")))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     if len(epochs) == 1:
         panel.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.checks import classes, numbers
-from cnnfast.plots._style import BLUE, RED, new_figure
+from cnnfast.plots._style import BLUE, RED, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,4 +184,4 @@ def _caption(
         lines.append(f"as {name(chosen[index])}{share}")
     right = true is None or chosen is None or true[index] == chosen[index]
     colour = "black" if true is None or chosen is None else BLUE if right else RED
-    axes.set_title("\n".join(lines), fontsize=8, color=colour, pad=2)
+    axes.set_title(plain("\n".join(lines)), fontsize=8, color=colour, pad=2)

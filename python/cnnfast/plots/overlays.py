@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cnnfast.checks import numbers
 from cnnfast.explain.maps import upsampled
-from cnnfast.plots._style import new_figure
+from cnnfast.plots._style import new_figure, plain
 from cnnfast.plots.images import one_image
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def explanations(
     """Draw what several methods say of several images: a row for each image, a column for each method.
 
     Each map has its own scale, from 0 to its largest value, as the values of different methods have nothing to do with
-    each other. Maps with channels or with negative values are drawn like `attribution`, the others like `overlay`.
+    each other. Channels are added up. Values of which some are negative are drawn like `attribution`, all others like
+    `overlay`.
 
     Args:
         images: (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8 or floats.
@@ -187,7 +188,7 @@ def explanations(
         pixels = one_image(op, pictures[n])
         _picture(grid[n, 0], pixels)
         if titles is not None:
-            grid[n, 0].set_ylabel(str(titles[n]), fontsize=8)
+            grid[n, 0].set_ylabel(plain(titles[n]), fontsize=8)
             grid[n, 0].axison = True
             grid[n, 0].spines[:].set_visible(False)
             grid[n, 0].set(xticks=[], yticks=[])
@@ -201,7 +202,7 @@ def explanations(
             else:
                 bars[False] = _over(ax, pixels, values, alpha, cmap, (0.0, 1.0), None)
     for ax, name in zip(grid[0], ["image", *columns], strict=True):
-        ax.set_title(name, fontsize=9)
+        ax.set_title(plain(name), fontsize=9)
     for signed, drawn in sorted(bars.items()):
         height = cell * ratio * count
         bar = _bar(sheet, drawn, grid.ravel().tolist(), shrink=min(1.0, 2.5 / height), thickness=0.12 / height)
@@ -217,7 +218,7 @@ def _column(op: str, name: str, maps: ArrayLike, count: int) -> np.ndarray:
 
 
 def _is_signed(column: np.ndarray) -> bool:
-    return column.ndim == 4 or bool((column < 0).any())
+    return bool((column < 0).any())
 
 
 def _added(op: str, values: ArrayLike) -> np.ndarray:

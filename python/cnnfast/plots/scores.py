@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast import metrics
-from cnnfast.plots._style import BLUE, GREEN, GREY, ORANGE, RED, class_labels, new_figure
+from cnnfast.plots._style import BLUE, GREEN, GREY, ORANGE, RED, class_labels, new_figure, plain
 from cnnfast.plots.confusion import _matrix
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _print_values(ax: Axes, places: np.ndarray, values: np.ndarray, lying: bool,
 def _label_bars(ax: Axes, labels: Sequence[str], lying: bool) -> None:
     ticks = range(len(labels))
     axis, value_axis = (ax.yaxis, ax.xaxis) if lying else (ax.xaxis, ax.yaxis)
-    axis.set_ticks(ticks, labels, fontsize=9)
+    axis.set_ticks(ticks, [plain(label) for label in labels], fontsize=9)
     axis.set_tick_params(length=0)
     value_axis.set_ticks(np.linspace(0, 1, 6))
     value_axis.grid(alpha=0.25)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from cnnfast import metrics
 from cnnfast.checks import numbers
 from cnnfast.metrics.confusion import class_numbers
-from cnnfast.plots._style import BLUE, GREEN, GREY, ORANGE, RED, class_labels, new_figure
+from cnnfast.plots._style import BLUE, GREEN, GREY, ORANGE, RED, class_labels, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +152,7 @@ def _draw(ax: Axes, lines: Sequence[_Line], measure: str, drawstyle: str, title:
         for line in lines:
             ax.plot(line.x, line.y, color=GREY, alpha=0.35, linewidth=0.7, drawstyle=drawstyle, label="_")
     for line, colour in zip(shown, _COLOURS, strict=False):
-        label = f"{line.name}: {measure} {line.area:.3f}"
+        label = f"{plain(line.name)}: {measure} {line.area:.3f}"
         ax.plot(line.x, line.y, color=colour, linewidth=1.8, drawstyle=drawstyle, label=label)
     if len(lines) > 1:
         corner = "lower right" if measure == "AUC" else "lower left"

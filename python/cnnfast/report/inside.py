@@ -138,10 +138,13 @@ def _examples(found: Classified) -> list[int]:
 
 
 def _path(probe: Probe) -> tuple[list[Place], list[Place]]:
-    """The places on the way to the scores, and those at the end that have their shape."""
+    """The places on the way to the scores, and those at the end that give them or come after them."""
     leaves = [p for p in probe.places if p.is_leaf and type(p.layer).__name__ not in _NOTHING]
     tail: list[Place] = []
-    while leaves and (not leaves[-1].on_the_way or leaves[-1].shape[1:] == probe.model.outputs[0].shape[1:]):
+    while leaves and not leaves[-1].on_the_way:
+        tail.insert(0, leaves.pop())
+    graph, scores = probe.graph()
+    if leaves and leaves[-1].value(graph) is scores:
         tail.insert(0, leaves.pop())
     return [p for p in leaves if p.on_the_way], tail
 
@@ -183,10 +186,8 @@ def _last_steps(probe: Probe, tail: list[Place], scores: np.ndarray, found: Clas
     names = [found.class_names[1]] if single else found.class_names
     order = np.argsort(-scores, kind="stable")[:_BARS]
     top = float(np.abs(scores).max()) or 1.0
-    bars = [
-        Bar(names[k], f"{scores[k]:.3f}", max(0.0, 100 * float(scores[k]) / top), single or k == found.true[row])
-        for k in order
-    ]
+    true = found.true[row] - 1 if single else found.true[row]
+    bars = [Bar(names[k], f"{scores[k]:.3f}", max(0.0, 100 * float(scores[k]) / top), k == true) for k in order]
     more = "" if len(scores) <= _BARS else f" The {_BARS} highest of {len(scores)} are listed."
     words = f"Scores: what speaks for {'class ' + names[0] if single else 'each class'} in sum"
     steps = [Step(first, words, f"{len(scores)} numbers", more.strip(), bars=bars)]
