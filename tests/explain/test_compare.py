@@ -131,12 +131,26 @@ def test_by_default_methods_of_the_package_are_compared_for_the_predicted_class(
 def test_methods_that_cannot_explain_a_model_are_left_out_unless_asked_for(monkeypatch):
     model, x = quarter_reader(), bright_spot()
     monkeypatch.setattr("cnnfast.explain.comparison._METHODS", ("gradcam", "saliency"))
-    monkeypatch.setattr("cnnfast.explain.saliency", right, raising=False)
     found = compare(model, x, 1, measures=["deletion"])
     assert [*found.maps] == ["saliency"]
     assert "left out: gradcam (gradcam: no convolution has maps" in str(found)
     with pytest.raises(ValueError, match="no convolution has maps"):
         compare(model, x, 1, methods=["gradcam"])
+
+
+def test_methods_taken_by_name_explain_the_output_that_is_measured():
+    x = cnnfast.Input((SIZE, SIZE, 1))
+    flat = layers.Flatten()(x)
+    model = cnnfast.Model(x, [layers.Dense(2, name="a")(flat), layers.Dense(2, name="b")(flat)])
+    measures = ["deletion", "max_sensitivity", "randomisation"]
+    named = compare(model, bright_spot(), 1, ["gradient_x_input"], measures, output="b")
+    own = {"own": lambda m, x, t: explain.gradient_x_input(m, x, t, output="b")}
+    expected = compare(model, bright_spot(), 1, own, measures, output="b")
+    np.testing.assert_array_equal(named.maps["gradient_x_input"], expected.maps["own"])
+    for name in measures:
+        np.testing.assert_array_equal(named.values["gradient_x_input"][name], expected.values["own"][name])
+    first = compare(model, bright_spot(), 1, ["gradient_x_input"], measures)
+    assert not np.array_equal(first.maps["gradient_x_input"], expected.maps["own"])
 
 
 def test_maps_of_scores_are_measured_by_the_score_of_a_region():
