@@ -109,7 +109,7 @@ class HiddenCopies:
         weights = target.weights(scores, slice(i, i + 1)).astype(np.float64)
         if self._of == "score":
             return lambda found: found * weights
-        return lambda found: _probabilities(found.astype(np.float64), weights, self._probe.seen_through)
+        return lambda found: probabilities(found.astype(np.float64), weights, self._probe.seen_through)
 
     def _applied(self, function: Callable[[Any], Any], scores: np.ndarray) -> np.ndarray:
         found = np.asarray(function(scores))
@@ -132,8 +132,16 @@ class HiddenCopies:
         return self._rules[i](self._scores(copies)).reshape(len(copies), -1).sum(1, dtype=np.float64)
 
 
-def _probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | None) -> np.ndarray:
-    """What the model's end makes of scores, times the weights; a weight below 0 of a single score is for class 0."""
+def probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | None) -> np.ndarray:
+    """What the model's end makes of scores (n, ..., K), times the weights.
+
+    A weight below 0 of a single score, K = 1, is for class 0.
+
+    Args:
+        scores: float64.
+        weights: float64 of the scores' shape, or of one sample.
+        seen_through: see `Probe`.
+    """
     if scores.shape[-1] == 1:
         return np.abs(weights) * _sigmoid(np.sign(weights) * scores)
     if seen_through == "sigmoid":
@@ -143,7 +151,7 @@ def _probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | 
 
 
 def _sigmoid(scores: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * scores)
+    return np.exp(-np.logaddexp(0, -scores))  # exact also where it is nearly 0
 
 
 def _broadcast(op: str, baseline: Any, shape: tuple[int, ...]) -> np.ndarray:
