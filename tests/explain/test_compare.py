@@ -5,6 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import explain, layers
+from cnnfast.commands.explain import METHODS
 from cnnfast.explain.comparison import compare
 from tests.explain.networks import images, small_convnet
 
@@ -128,6 +129,11 @@ def test_by_default_methods_of_the_package_are_compared_for_the_predicted_class(
     assert 0 <= chosen.rows[0]["randomisation"] <= 1
 
 
+def test_every_method_that_the_command_knows_can_be_compared():
+    found = compare(small_convnet(), images(1), 1, METHODS, ["deletion"])
+    assert {*found.maps} == {*METHODS}
+
+
 def test_methods_that_cannot_explain_a_model_are_left_out_unless_asked_for(monkeypatch):
     model, x = quarter_reader(), bright_spot()
     monkeypatch.setattr("cnnfast.explain.comparison._METHODS", ("gradcam", "saliency"))
@@ -168,6 +174,8 @@ def test_maps_of_scores_are_measured_by_the_score_of_a_region():
     ("arguments", "message"),
     [
         ({"methods": ["gradcan"]}, r"cnnfast\.explain has no method 'gradcan'"),
+        ({"methods": "superpixels"}, "has no method 'superpixels'; it has gradcam, "),
+        ({"methods": ["gradcam", "compare"]}, "has no method 'compare'; it has gradcam, "),
         ({"methods": {}}, "there are no methods to compare"),
         ({"measures": ["beauty"]}, r"measures must be some of insertion, deletion, road, .* got \['beauty'\]"),
         ({"measures": []}, "measures must be some of"),

@@ -28,6 +28,11 @@ _METHODS = (
     "gradcam", "gradcam_plus_plus", "hirescam", "xgradcam", "layercam", "eigencam", "fullgrad",
     "saliency", "gradient_x_input", "smoothgrad", "integrated_gradients", "guided_backprop", "guided_gradcam",
 )  # fmt: skip
+#: Those that take many, or are like others.
+_OTHERS = (
+    "cam", "eigen_gradcam", "elementwise_cam", "scorecam", "ablationcam", "vargrad", "deconvnet", "occlusion", "rise",
+    "lime", "kernel_shap",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -195,8 +200,9 @@ def compare(
         x: images (N, H, W, C) as the model takes them. Some ten tell more than one.
         target: as for `gradcam`; the predicted class without one. A function cannot be measured.
         methods: names and functions `method(model, x, target)` that give (N, H, W) or (N, H, W, C); or names of
-            functions in `cnnfast.explain`. Default: those of them that take few passes through the model and can
-            explain it. Functions explain what they will: of another output than the first, it must be bound to them.
+            methods of explaining in `cnnfast.explain`. Default: those of them that take few passes through the model
+            and can explain it. Functions are called as they are; one that explains another output than the first has
+            it bound, as by `functools.partial`.
         measures: names of measures. Default: all but "randomisation".
         seed: decides all that is random.
         output: which output of the model predicts, is measured, and is explained by the methods taken by name.
@@ -255,10 +261,11 @@ def _methods(methods: Mapping[str, Method] | Sequence[str] | None, output: int |
     if isinstance(methods, Mapping):
         chosen = dict(methods)
     else:
-        names = [methods] if isinstance(methods, str) else methods
-        if names is not None and (missing := [n for n in names if not callable(getattr(explain, n, None))]):
-            raise ValueError(f"compare: cnnfast.explain has no method {missing[0]!r}")
-        chosen = {n: partial(getattr(explain, n), output=output) for n in (_METHODS if names is None else names)}
+        names = _METHODS if methods is None else [methods] if isinstance(methods, str) else methods
+        known = (*_METHODS, *_OTHERS)
+        if missing := [n for n in names if n not in known]:
+            raise ValueError(f"compare: cnnfast.explain has no method {missing[0]!r}; it has {', '.join(known)}")
+        chosen = {n: partial(getattr(explain, n), output=output) for n in names}
     if not chosen:
         raise ValueError("compare: there are no methods to compare")
     wrong = [name for name, method in chosen.items() if not callable(method)]
