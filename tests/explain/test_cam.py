@@ -183,6 +183,13 @@ def test_functions_of_the_scores_are_targets_without_gradients(method):
     np.testing.assert_allclose(by_function, raw(method, model, x, 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("method", [scorecam, ablationcam])
+def test_functions_that_mix_the_samples_are_named(method):
+    name = method.__name__
+    with pytest.raises(TypeError, match=rf"{name}: a target that is a function .* for each sample, got float32 \(\)"):
+        method(small_convnet(), images(2), lambda scores: scores.sum())
+
+
 def test_no_more_samples_than_a_batch_run_at_once(monkeypatch):
     seen = []
     for name in ("scores", "scores_from"):

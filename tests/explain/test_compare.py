@@ -5,6 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import explain, layers
+from cnnfast.commands.explain import METHODS
 from cnnfast.explain.comparison import compare
 from tests.explain.networks import images, small_convnet
 
@@ -131,15 +132,34 @@ def test_by_default_methods_of_the_package_are_compared_for_the_predicted_class(
     assert 0 <= chosen.rows[0]["randomisation"] <= 1
 
 
+def test_every_method_that_the_command_knows_can_be_compared():
+    found = compare(small_convnet(), images(1), 1, METHODS, ["deletion"])
+    assert {*found.maps} == {*METHODS}
+
+
 def test_methods_that_cannot_explain_a_model_are_left_out_unless_asked_for(monkeypatch):
     model, x = quarter_reader(), bright_spot()
     monkeypatch.setattr("cnnfast.explain.comparison._METHODS", ("gradcam", "saliency"))
-    monkeypatch.setattr("cnnfast.explain.saliency", right, raising=False)
     found = compare(model, x, 1, measures=["deletion"])
     assert [*found.maps] == ["saliency"]
     assert "left out: gradcam (gradcam: no convolution has maps" in str(found)
     with pytest.raises(ValueError, match="no convolution has maps"):
         compare(model, x, 1, methods=["gradcam"])
+
+
+def test_methods_taken_by_name_explain_the_output_that_is_measured():
+    x = cnnfast.Input((SIZE, SIZE, 1))
+    flat = layers.Flatten()(x)
+    model = cnnfast.Model(x, [layers.Dense(2, name="a")(flat), layers.Dense(2, name="b")(flat)])
+    measures = ["deletion", "max_sensitivity", "randomisation"]
+    named = compare(model, bright_spot(), 1, ["gradient_x_input"], measures, output="b")
+    own = {"own": lambda m, x, t: explain.gradient_x_input(m, x, t, output="b")}
+    expected = compare(model, bright_spot(), 1, own, measures, output="b")
+    np.testing.assert_array_equal(named.maps["gradient_x_input"], expected.maps["own"])
+    for name in measures:
+        np.testing.assert_array_equal(named.values["gradient_x_input"][name], expected.values["own"][name])
+    first = compare(model, bright_spot(), 1, ["gradient_x_input"], measures)
+    assert not np.array_equal(first.maps["gradient_x_input"], expected.maps["own"])
 
 
 def test_maps_of_scores_are_measured_by_the_score_of_a_region():
@@ -157,6 +177,8 @@ def test_maps_of_scores_are_measured_by_the_score_of_a_region():
     ("arguments", "message"),
     [
         ({"methods": ["gradcan"]}, r"cnnfast\.explain has no method 'gradcan'"),
+        ({"methods": "superpixels"}, "has no method 'superpixels'; it has gradcam, "),
+        ({"methods": ["gradcam", "compare"]}, "has no method 'compare'; it has gradcam, "),
         ({"methods": {}}, "there are no methods to compare"),
         ({"measures": ["beauty"]}, r"measures must be some of insertion, deletion, road, .* got \['beauty'\]"),
         ({"measures": []}, "measures must be some of"),

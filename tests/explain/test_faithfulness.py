@@ -5,7 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import layers
-from cnnfast.explain import curves, imputation, localization, measuring, robustness, weighted
+from cnnfast.explain import curves, imputation, localization, measuring, region, robustness, weighted
 from cnnfast.explain.cam import gradcam
 from tests.explain.networks import images, small_convnet
 
@@ -84,6 +84,28 @@ def test_the_two_classes_of_a_single_probability_sum_to_1():
     maps = np.random.default_rng(0).random((3, 12, 10))
     one, zero = (curves.insertion(model, x, maps, target, steps=3).curve for target in (1, 0))
     np.testing.assert_allclose(one + zero, 1, rtol=1e-12)
+
+
+def test_a_weight_of_a_single_probability_is_a_factor_of_it():
+    model, x = small_convnet(activation="sigmoid", classes=1), images(3)
+    maps = np.random.default_rng(0).random((3, 12, 10))
+    once, twice = (curves.deletion(model, x, maps, weighted([w]), steps=3).curve for w in (1.0, 2.0))
+    np.testing.assert_allclose(twice, 2 * once, rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_the_probability_of_maps_of_a_single_score_is_its_sigmoid(activation):
+    x = cnnfast.Input((6, 6, 2))
+    model = cnnfast.Model(x, layers.Conv2D(1, 3, padding="same", activation=activation)(x))
+    image = np.random.default_rng(0).normal(size=(2, 6, 6, 2)).astype(np.float32)
+    mask = np.zeros((6, 6))
+    mask[1:4, 2:5] = 1
+    curve = curves.deletion(model, image, image, region(0, mask=mask), steps=4, baseline=0).curve
+    found = model.predict(np.stack([*image, np.zeros_like(image[0])]), verbose=0)[..., 0].astype(np.float64)
+    shares = found if activation else 1 / (1 + np.exp(-found))
+    expected = (shares * mask).sum((1, 2))
+    np.testing.assert_allclose(curve[:, 0], expected[:2], rtol=1e-5)
+    np.testing.assert_allclose(curve[:, -1], expected[2], rtol=1e-5)
 
 
 def test_the_predicted_class_is_that_of_the_whole_image_throughout():
@@ -329,7 +351,8 @@ def test_max_sensitivity_of_a_sample_does_not_depend_on_the_others():
         (lambda m, x, h: curves.insertion(m, x, h, of="logit"), "of must be 'probability' or 'score', got 'logit'"),
         (lambda m, x, h: curves.insertion(m, x, h * np.nan), "maps have values that are not finite"),
         (lambda m, x, h: imputation.road(m, x, h, order="first"), "order must be one of combined, most, least"),
-        (lambda m, x, h: imputation.road(m, x, h, percentiles=[100]), "percentiles must lie between 0 and 100"),
+        (lambda m, x, h: imputation.road(m, x, h, percentiles=[100]), "list of numbers between 0 and 100, got"),
+        (lambda m, x, h: imputation.road(m, x, h, percentiles=50), "must be a list of numbers .* got 50"),
         (lambda m, x, h: imputation.road(m, x, h, noise=-1), "noise must be a number from 0"),
         (lambda m, x, h: localization.pointing_game(h), "give a box or a mask"),
         (lambda m, x, h: localization.pointing_game(h, box=(0, 0, 0, 0)), "no pixel of sample 0 lies on the object"),

@@ -103,8 +103,17 @@ def test_models_with_several_inputs_give_a_list():
     weights = dense.get_weights()[0][:, 1]
     np.testing.assert_array_equal(maps[2].reshape(-1), weights[:32])
     np.testing.assert_array_equal(features[2], weights[32:])
+    for method in (saliency, gradient_x_input, explain.integrated_gradients, explain.smoothgrad, explain.vargrad):
+        kept, summed = method(model, xs, 1), method(model, xs, 1, channels="sum")
+        # Two values, rounded before they are added or after.
+        np.testing.assert_allclose(summed[0], kept[0].sum(-1), rtol=0, atol=2**-22 * np.abs(kept[0]).max())
+        np.testing.assert_array_equal(summed[1], kept[1])
+
+
+def test_channels_of_no_images_cannot_be_reduced():
+    model = cnnfast.Sequential([cnnfast.Input((5,)), layers.Dense(2)])
     with pytest.raises(ValueError, match=r"channels='max' needs images \(N,H,W,C\), the inputs are"):
-        saliency(model, xs, 1, channels="max")
+        saliency(model, np.ones((1, 5)), 1, channels="max")
 
 
 def test_an_input_without_influence_is_named():

@@ -290,6 +290,7 @@ def test_a_gif_holds_the_frames_and_is_whole_or_not_there(tmp_path):
         ({"target": 1, "input_range": ([0, 0], 1)}, "input_range must be a mode or"),
         ({"target": 1, "parametrization": "wavelets"}, "must be 'fourier' or 'pixels', got 'wavelets'"),
         ({"target": 1, "jitter": -1}, "jitter must be at least 0"),
+        ({"target": 1, "seed": -1}, "maximize_activation: seed must lie in 0 to"),
         ({"target": 1, "rotate": np.inf}, "rotate must be a finite number from 0"),
         ({"target": 1, "learning_rate": 0}, "learning_rate must be a number above 0"),
         ({"target": 1, "start": np.full((1, 12, 10, 3), np.nan)}, "start has values that are not finite"),
@@ -301,7 +302,25 @@ def test_bad_arguments_are_named(arguments, message):
         maximize_activation(small_convnet(), **arguments)
 
 
+def test_a_single_penalty_needs_no_list():
+    model, penalty = small_convnet(), TotalVariation(10.0)
+    alone, listed = (
+        maximize_activation(model, target=1, steps=3, penalties=penalties) for penalties in (penalty, [penalty])
+    )
+    np.testing.assert_array_equal(alone, listed)
+    assert not np.array_equal(alone, maximize_activation(model, target=1, steps=3))
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "a", True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(TypeError, match="maximize_activation: seed must be a whole number"):
+        maximize_activation(small_convnet(), target=1, seed=seed)
+
+
 def test_bad_penalties_and_types_are_named():
+    for penalties in (0.5, "smooth", [TotalVariation(), "smooth"]):
+        with pytest.raises(TypeError, match="penalties must be a Penalty, as TotalVariation, or a list of them"):
+            maximize_activation(small_convnet(), target=1, penalties=penalties)
     with pytest.raises(ValueError, match="TotalVariation: weight must be"):
         TotalVariation(-1)
     with pytest.raises(ValueError, match="Norm: p must be at least 1, got 0"):

@@ -210,10 +210,17 @@ def test_occlusion_is_the_mean_drop_over_the_windows_that_cover_a_pixel(window, 
     np.testing.assert_allclose(found, total / count, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("shape", "window"), [((20, 17, 1), (15, 15)), ((20, 9, 1), (15, 9)), ((6, 5, 1), (6, 5))])
+def test_the_usual_window_fits_into_small_images(shape, window):
+    model, _ = linear(shape=shape)
+    x = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    np.testing.assert_array_equal(occlusion(model, x, 1), occlusion(model, x, 1, window=window))
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ValueError, r"window \(15, 15\) is larger than the images \(H,W\)=\(12, 10\)"),
+        ({"window": 15}, ValueError, r"window \(15, 15\) is larger than the images \(H,W\)=\(12, 10\)"),
         ({"window": (3, 11)}, ValueError, r"window \(3, 11\) is larger"),
         ({"window": 3, "strides": 4}, ValueError, r"strides \(4, 4\) would leave pixels out, window is \(3, 3\)"),
         ({"window": 0}, ValueError, "window must be at least 1"),

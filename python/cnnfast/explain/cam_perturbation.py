@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnfast.explain.cam_method import Weighted, cam_method
 from cnnfast.explain.maps import scaled, upsampled
+from cnnfast.explain.perturbation import applied
 from cnnfast.explain.places import Place
 from cnnfast.explain.probe import Found, Probe
 from cnnfast.explain.targets import TargetLike
@@ -51,7 +52,9 @@ def ablationcam(probe: Probe, target: TargetLike, places: list[Place], xs: list[
     """
     for found in probe.run(target, values=places, xs=xs):
         batch = [x[found.rows] for x in xs]
-        whole = np.array([_of_target(target, found, i, found.scores[i : i + 1])[0] for i in range(len(found.scores))])
+        whole = np.array(
+            [_of_target(probe.op, target, found, i, found.scores[i : i + 1])[0] for i in range(len(found.scores))]
+        )
         size = np.where(whole == 0, 1, np.abs(whole))[:, None]
         yield [
             (maps, (whole[:, None] - _without(probe, target, found, batch, place, maps)) / size)
@@ -72,7 +75,7 @@ def _seen_through(
                 else x[[i] * len(channels[chunk])]
                 for x in batch
             ]
-            scores[i, chunk] = _of_target(target, found, i, probe.scores(masked))
+            scores[i, chunk] = _of_target(probe.op, target, found, i, probe.scores(masked))
     return scores
 
 
@@ -86,7 +89,7 @@ def _without(
             ablated = np.repeat(image[None], chunk.stop - chunk.start, axis=0)
             ablated[np.arange(len(ablated)), :, :, np.arange(chunk.start, chunk.stop)] = 0
             same = [x[[i] * len(ablated)] for x in batch]
-            scores[i, chunk] = _of_target(target, found, i, probe.scores_from(place, ablated, same))
+            scores[i, chunk] = _of_target(probe.op, target, found, i, probe.scores_from(place, ablated, same))
     return scores
 
 
@@ -94,12 +97,12 @@ def _chunks(count: int, size: int) -> list[slice]:
     return [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]
 
 
-def _of_target(target: TargetLike, found: Found, sample: int, scores: np.ndarray) -> np.ndarray:
+def _of_target(op: str, target: TargetLike, found: Found, sample: int, scores: np.ndarray) -> np.ndarray:
     """float64 (m,): what the target makes of the scores (m, ...) of variants of a sample of the batch."""
     if found.weights is not None:
         return (scores.astype(np.float64) * found.weights[sample]).reshape(len(scores), -1).sum(1)
     function: Any = target  # its ops compute on arrays what they describe of symbolic values
-    return np.asarray(function(scores), np.float64).reshape(len(scores), -1).sum(1)
+    return applied(op, function, scores).reshape(len(scores), -1).sum(1, dtype=np.float64)
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

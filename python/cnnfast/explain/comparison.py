@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 _METHODS = (
     "gradcam", "gradcam_plus_plus", "hirescam", "xgradcam", "layercam", "eigencam", "fullgrad",
     "saliency", "gradient_x_input", "smoothgrad", "integrated_gradients", "guided_backprop", "guided_gradcam",
+)  # fmt: skip
+#: Those that take many, or are like others.
+_OTHERS = (
+    "cam", "eigen_gradcam", "elementwise_cam", "scorecam", "ablationcam", "vargrad", "deconvnet", "occlusion", "rise",
+    "lime", "kernel_shap",
 )  # fmt: skip
 
 
@@ -194,11 +200,12 @@ def compare(
         x: images (N, H, W, C) as the model takes them. Some ten tell more than one.
         target: as for `gradcam`; the predicted class without one. A function cannot be measured.
         methods: names and functions `method(model, x, target)` that give (N, H, W) or (N, H, W, C); or names of
-            functions in `cnnfast.explain`. Default: those of them that take few passes through the model and can
-            explain it.
+            methods of explaining in `cnnfast.explain`. Default: those of them that take few passes through the model
+            and can explain it. Functions are called as they are; one that explains another output than the first has
+            it bound, as by `functools.partial`.
         measures: names of measures. Default: all but "randomisation".
         seed: decides all that is random.
-        output: which output of the model predicts and is measured.
+        output: which output of the model predicts, is measured, and is explained by the methods taken by name.
 
     Returns:
         `Comparison`: print it, or look at `plot(image=0)`.
@@ -217,7 +224,7 @@ def compare(
     """
     op = "compare"
     images = images_of(Probe(model, x, op=op, output=output))
-    chosen, required = _methods(methods)
+    chosen, required = _methods(methods, output)
     wanted = list(_USUAL if measures is None else [measures] if isinstance(measures, str) else measures)
     unknown = [m for m in wanted if m not in _MEASURES]
     if unknown or not wanted:
@@ -247,17 +254,18 @@ def compare(
     return Comparison(_ranked(values, directions, seconds), directions, values, maps, images, left_out)
 
 
-def _methods(methods: Mapping[str, Method] | Sequence[str] | None) -> tuple[dict[str, Method], bool]:
+def _methods(methods: Mapping[str, Method] | Sequence[str] | None, output: int | str) -> tuple[dict[str, Method], bool]:
     """The methods by name, and whether each was asked for."""
     from cnnfast import explain
 
     if isinstance(methods, Mapping):
         chosen = dict(methods)
     else:
-        names = [methods] if isinstance(methods, str) else methods
-        if names is not None and (missing := [n for n in names if not callable(getattr(explain, n, None))]):
-            raise ValueError(f"compare: cnnfast.explain has no method {missing[0]!r}")
-        chosen = {n: getattr(explain, n) for n in (_METHODS if names is None else names) if hasattr(explain, n)}
+        names = _METHODS if methods is None else [methods] if isinstance(methods, str) else methods
+        known = (*_METHODS, *_OTHERS)
+        if missing := [n for n in names if n not in known]:
+            raise ValueError(f"compare: cnnfast.explain has no method {missing[0]!r}; it has {', '.join(known)}")
+        chosen = {n: partial(getattr(explain, n), output=output) for n in names}
     if not chosen:
         raise ValueError("compare: there are no methods to compare")
     wrong = [name for name, method in chosen.items() if not callable(method)]

@@ -41,6 +41,7 @@ def saliency(
             of the symbolic scores. Default: the class with the highest score.
         absolute: the gradient's absolute value, Captum's default; False leaves the sign.
         channels: "keep" gives every channel its own value; "max" (what the paper draws) and "sum" make one map of them.
+            Inputs beside the images keep their shape.
         output: which output of a model with several, by number or name.
         batch_size: images run at once.
 
@@ -50,7 +51,7 @@ def saliency(
 
     Raises:
         ValueError: a class or an output that is not there, images of a wrong size, `channels` of another name or for
-            inputs that are no images, an input that the score does not depend on.
+            a model that takes no images, an input that the score does not depend on.
         TypeError: no model, no numbers.
 
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks: visualising image classification
@@ -112,15 +113,15 @@ def input_gradients(probe: Probe, target: TargetLike, rules: Rules | None = None
 def shown(probe: Probe, arrays: list[np.ndarray], channels: str) -> Any:
     """What the user gets: float32, the channels as asked for, a list only if x was one."""
     check_channels(probe, channels)
-    results = [np.asarray(_REDUCTIONS[channels](a), np.float32) for a in arrays]
+    results = [np.asarray(_REDUCTIONS[channels](a) if a.ndim == 4 else a, np.float32) for a in arrays]
     return results if probe.several else results[0]
 
 
 def check_channels(probe: Probe, channels: str) -> None:
-    """ValueError unless `channels` is known and the inputs have channels that it can reduce."""
+    """ValueError unless `channels` is known and there are images whose channels it can reduce."""
     if channels not in _REDUCTIONS:
         raise ValueError(f"{probe.op}: channels must be one of {', '.join(map(repr, _REDUCTIONS))}, got {channels!r}")
-    if channels != "keep" and any(a.ndim != 4 for a in probe.xs):
+    if channels != "keep" and all(a.ndim != 4 for a in probe.xs):
         raise ValueError(
             f"{probe.op}: channels={channels!r} needs images (N,H,W,C), the inputs are {[a.shape for a in probe.xs]}"
         )

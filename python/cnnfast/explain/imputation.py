@@ -80,8 +80,8 @@ def road(
     relevance = flat_maps("road", maps, meter.images.shape)
     if order not in _ORDERS:
         raise ValueError(f"road: order must be one of {', '.join(_ORDERS)}, got {order!r}")
-    if not len(percentiles) or not all(0 < p < 100 for p in percentiles):
-        raise ValueError(f"road: percentiles must lie between 0 and 100, got {percentiles!r}")
+    if np.ndim(percentiles) != 1 or not len(percentiles) or not all(0 < p < 100 for p in percentiles):
+        raise ValueError(f"road: percentiles must be a list of numbers between 0 and 100, got {percentiles!r}")
     if not 0 <= noise < np.inf:
         raise ValueError(f"road: noise must be a number from 0, got {noise!r}")
     # As many as lie below the percentile if no two are the same.

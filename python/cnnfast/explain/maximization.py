@@ -19,6 +19,7 @@ from cnnfast.explain.targets import Target, TargetLike
 from cnnfast.formats.atomic import atomic_write
 from cnnfast.layers.preprocessing import mode_of
 from cnnfast.models.model import Model
+from cnnfast.random import check_seed
 from cnnfast.training.sources import whole_number
 
 _OP = "maximize_activation"
@@ -64,7 +65,7 @@ def maximize_activation(
     jitter: int = 8,
     rotate: float = 5.0,
     scale: float = 0.1,
-    penalties: Sequence[Penalty] = (),
+    penalties: Penalty | Sequence[Penalty] = (),
     learning_rate: float | None = None,
     start: Any = None,
     record: Ascent | None = None,
@@ -102,21 +103,21 @@ def maximize_activation(
         jitter: pixels; images are moved by up to so many either way, and come in again at the other side.
         rotate: degrees; images are turned by up to so many either way.
         scale: images are enlarged by a factor of up to 1 + scale, or reduced by as much.
-        penalties: `TotalVariation`, `Norm` or others; they see the images in 0 to 255.
+        penalties: `TotalVariation`, `Norm` or others, one or a list; they see the images in 0 to 255.
         learning_rate: of RMSprop, for pixels in 0 to 255 ("pixels", default 1.0) or for amplitudes ("fourier", default
             0.003). Its mean of squares starts at 0, so the first steps are larger.
         start: images (N, H, W, C) in the input range to begin with; default grey with a little noise.
         record: takes down activations and frames (see `Ascent` and `save_gif`).
         output: which output of a model with several, by number or name.
         batch_size: images run at once.
-        seed: of noise and moves; image i draws from a stream of its own.
+        seed: of noise and moves, 0 to 2**128 - 1; image i draws from a stream of its own.
 
     Returns:
         float32 (N, H, W, C) in the input range.
 
     Raises:
         ValueError: a layer, channel, unit or class that is not there; sizes, ranges or numbers that do not fit.
-        TypeError: no model, no numbers.
+        TypeError: no model, no numbers, no penalties.
 
     Warns:
         ExplanationWarning: an image whose score did not depend on it at any step.
@@ -130,6 +131,8 @@ def maximize_activation(
         (2, 16, 16, 3)
     """
     whole_number(_OP, "steps", steps)
+    check_seed(_OP, seed)
+    subtracted = _checked_penalties(penalties)
     _check_views(jitter, rotate, scale)
     number, wanted = _objective(layer, channel, unit, target, count, start)
     shape = (number, *_image_shape(model, size, start))
@@ -158,7 +161,7 @@ def maximize_activation(
         scores, by_input = _climbed(probe, wanted, fed(views.apply(z)))
         moved |= np.abs(by_input).max((1, 2, 3)) > _TINY
         gradient = views.pull_back(by_input * ((high - low) / np.float32(WHITE)))
-        for penalty in penalties:
+        for penalty in subtracted:
             gradient -= penalty.gradient(z)
         gradient = how.pull_back(gradient, z)
         squares = _DECAY * squares + (1 - _DECAY) * gradient**2
@@ -352,6 +355,16 @@ def _parametrization(name: str, shape: tuple[int, int, int, int], decorrelate: b
     if name == "pixels":
         return Pixels(shape)
     raise ValueError(f"{_OP}: parametrization must be 'fourier' or 'pixels', got {name!r}")
+
+
+def _checked_penalties(penalties: Any) -> list[Penalty]:
+    several = list(penalties) if isinstance(penalties, (list, tuple)) else [penalties]
+    for penalty in several:
+        if not isinstance(penalty, Penalty):
+            raise TypeError(
+                f"{_OP}: penalties must be a Penalty, as TotalVariation, or a list of them, got {penalty!r}"
+            )
+    return several
 
 
 def _check_views(jitter: int, rotate: float, scale: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast.explain.maps import ExplanationWarning
+from cnnfast.explain.perturbation import probabilities
 from cnnfast.explain.probe import BATCH_SIZE, Probe
 from cnnfast.explain.targets import Target, TargetLike, predicted_classes
 from cnnfast.models.model import Model
@@ -58,13 +59,10 @@ class Meter:
     def __call__(self, changed: np.ndarray, samples: np.ndarray) -> np.ndarray:
         """float64 (n,): the numbers of changed images (n, H, W, C) that are versions of `samples` (n,)."""
         scores = self._probe.scores([np.ascontiguousarray(changed, np.float32)]).astype(np.float64)
-        weights = self._weights[samples]
-        if self._of == "score":
-            return (scores * weights).reshape(len(scores), -1).sum(1)
-        if scores.shape[1:] == (1,):
-            return _sigmoid(scores * weights)[:, 0]  # class 0 has the weight -1: 1 - sigmoid(s) = sigmoid(-s)
-        share = _sigmoid(scores) if self._probe.seen_through == "sigmoid" else _softmax(scores)
-        return (share * weights).reshape(len(scores), -1).sum(1)
+        weights = self._weights[samples].astype(np.float64)
+        score = self._of == "score"
+        terms = scores * weights if score else probabilities(scores, weights, self._probe.seen_through)
+        return terms.reshape(len(scores), -1).sum(1)
 
     def all_of(self, versions: int, changed: Callable[[int], Iterable[np.ndarray]]) -> np.ndarray:
         """float64 (N, versions): the numbers of all versions of all images, no more than a batch of them in memory.
@@ -159,12 +157,3 @@ def _chunks(images: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
             held = []
     if held:
         yield np.stack(held)
-
-
-def _sigmoid(scores: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -scores))
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

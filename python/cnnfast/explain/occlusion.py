@@ -12,12 +12,14 @@ from cnnfast.explain.targets import TargetLike
 from cnnfast.image.arguments import image_size
 from cnnfast.models.model import Model
 
+_WINDOW = 15  # rows and columns, where the images have as many
+
 
 def occlusion(
     model: Model,
     x: Any,
     target: TargetLike = None,
-    window: int | tuple[int, int] = (15, 15),
+    window: int | tuple[int, int] | None = None,
     strides: int | tuple[int, int] | None = None,
     baseline: Any = 0,
     *,
@@ -34,7 +36,7 @@ def occlusion(
         model: any model with one input.
         x: images (N, H, W, C) as the model takes them.
         target: see `gradcam`; the default class is that of the whole image.
-        window: rows and columns that are hidden at once.
+        window: rows and columns that are hidden at once; default 15, or as many as the images have.
         strides: rows and columns between windows, at most the window; default half a window, rounded up. With 1 the map
             is finest: H * W runs of the model for each image.
         baseline: what hidden pixels become: a number, (C,), an image (H, W, C) or one for each (N, H, W, C).
@@ -75,7 +77,8 @@ def occlusion(
 
 
 def _checked(window: Any, strides: Any, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    spans = image_size("occlusion", "window", window)
+    usual = min(_WINDOW, size[0]), min(_WINDOW, size[1])
+    spans = image_size("occlusion", "window", usual if window is None else window)
     steps = tuple(-(-n // 2) for n in spans) if strides is None else image_size("occlusion", "strides", strides)
     if spans[0] > size[0] or spans[1] > size[1]:
         raise ValueError(f"occlusion: window {spans} is larger than the images (H,W)={size}")

@@ -105,20 +105,11 @@ class HiddenCopies:
     def _rule(self, i: int) -> Rule:
         scores, target = self._scores(self.images[i : i + 1]), self._target
         if not isinstance(target, Target):
-            return lambda found: self._applied(target, found)
+            return lambda found: applied(self._op, target, found)
         weights = target.weights(scores, slice(i, i + 1)).astype(np.float64)
         if self._of == "score":
             return lambda found: found * weights
-        return lambda found: _probabilities(found.astype(np.float64), weights, self._probe.seen_through)
-
-    def _applied(self, function: Callable[[Any], Any], scores: np.ndarray) -> np.ndarray:
-        found = np.asarray(function(scores))
-        if found.ndim == 0 or len(found) != len(scores) or found.dtype.kind != "f":
-            raise TypeError(
-                f"{self._op}: a target that is a function takes the scores {scores.shape} and gives what cnnfast.ops "
-                f"make of them for each sample, got {found.dtype} {found.shape}"
-            )
-        return found
+        return lambda found: probabilities(found.astype(np.float64), weights, self._probe.seen_through)
 
     def _scores(self, copies: np.ndarray) -> np.ndarray:
         scores = self._probe.scores([copies])
@@ -132,8 +123,27 @@ class HiddenCopies:
         return self._rules[i](self._scores(copies)).reshape(len(copies), -1).sum(1, dtype=np.float64)
 
 
-def _probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | None) -> np.ndarray:
-    """What the model's end makes of scores, times the weights; a weight below 0 of a single score is for class 0."""
+def applied(op: str, function: Callable[[Any], Any], scores: np.ndarray) -> np.ndarray:
+    """What a target that is a function makes of scores (n, ...): (n, ...). TypeError if it is something else."""
+    found = np.asarray(function(scores))
+    if found.ndim == 0 or len(found) != len(scores) or found.dtype.kind != "f":
+        raise TypeError(
+            f"{op}: a target that is a function takes the scores {scores.shape} and gives what cnnfast.ops make of "
+            f"them for each sample, got {found.dtype} {found.shape}"
+        )
+    return found
+
+
+def probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | None) -> np.ndarray:
+    """What the model's end makes of scores (n, ..., K), times the weights.
+
+    A weight below 0 of a single score, K = 1, is for class 0.
+
+    Args:
+        scores: float64.
+        weights: float64 of the scores' shape, or of one sample.
+        seen_through: see `Probe`.
+    """
     if scores.shape[-1] == 1:
         return np.abs(weights) * _sigmoid(np.sign(weights) * scores)
     if seen_through == "sigmoid":
@@ -143,7 +153,7 @@ def _probabilities(scores: np.ndarray, weights: np.ndarray, seen_through: str | 
 
 
 def _sigmoid(scores: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * scores)
+    return np.exp(-np.logaddexp(0, -scores))  # exact also where it is nearly 0
 
 
 def _broadcast(op: str, baseline: Any, shape: tuple[int, ...]) -> np.ndarray:
