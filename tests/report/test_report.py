@@ -174,6 +174,7 @@ def test_a_hidden_layer_as_wide_as_there_are_classes_is_a_step_of_its_own(last, 
 def test_the_score_of_a_sigmoid_is_the_true_class_s_only_where_that_is_class_1():
     x, y = bright()
     model = cnnfast.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
+    model.layers[-1].set_weights([np.tile([[-0.1], [0.1], [0.1]], (64, 1)), np.zeros(1)])  # red is class 0
     watched = Watched((x, np.minimum(y, 1)))
     found = classify(model, watched)
     examples = look_inside(model, watched, found).examples
