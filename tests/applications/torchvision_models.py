@@ -9,11 +9,16 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 def models():
     """`torchvision.models`; skips the module that asks where torchvision is not installed."""
+    return beside_torch("torchvision.models")
+
+
+def beside_torch(name):
+    """A module that imports torchvision; skips the module that asks where it is not installed."""
     register_fake = torch.library.register_fake
     # Registers shapes of compiled operators, which fails where these are not there.
     torch.library.register_fake = lambda *args, **kwargs: lambda function: function
     try:
-        return pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+        return pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
     finally:
         torch.library.register_fake = register_fake
 

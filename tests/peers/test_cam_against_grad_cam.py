@@ -19,23 +19,13 @@ from cnnfast.explain.cam import (
 )
 from cnnfast.explain.cam_perturbation import ablationcam, scorecam
 from cnnfast.explain.fullgrad import fullgrad
+from tests.applications.torchvision_models import beside_torch
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
-def _import_grad_cam():
-    """It imports torchvision, which registers its operators anew; without those it works just as well."""
-    register = torch.library.register_fake
-    torch.library.register_fake = lambda *_, **__: lambda function: function
-    try:
-        pytest.importorskip("torchvision", reason="torchvision is not installed", exc_type=ImportError)
-        return pytest.importorskip("pytorch_grad_cam", reason="pytorch-grad-cam is not installed", exc_type=ImportError)
-    finally:
-        torch.library.register_fake = register
-
-
-peer = _import_grad_cam()
+peer = beside_torch("pytorch_grad_cam")
 
 #: Of the largest value of a map; eigenvectors are as exact as their eigenvalues are apart.
 TOLERANCE = 1e-4

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast.explain.places import LayerLike, Place, are_several
-from cnnfast.explain.probe import BATCH_SIZE, Probe
+from cnnfast.explain.probe import BATCH_SIZE, Probe, unasked
 from cnnfast.graph.values import Value
 from cnnfast.models.model import Model
 from cnnfast.training.batches import Names
@@ -68,7 +68,7 @@ def activation_maps(
     """
     probe = Probe(model, x, op="activation_maps", output=output, batch_size=batch_size)
     places = _asked_for(probe, layers) or [p for p in probe.places if p.before_output and p.is_leaf]
-    batches = [found.values for found in probe.run(_everything, values=places)]
+    batches = [found.values for found in probe.run(unasked, values=places)]
     return {_key(p): np.concatenate(parts) for p, parts in zip(places, zip(*batches, strict=True), strict=True)}
 
 
@@ -164,7 +164,7 @@ def dead_channels(
         if not places:
             places = _asked_for(probe, layers) or _rectified(probe)
             alive = [np.zeros(p.shape[-1], bool) for p in places]
-        for found in probe.run(_everything, values=places):
+        for found in probe.run(unasked, values=places):
             for known, value in zip(alive, found.values, strict=True):
                 known |= (value > 0).any(tuple(range(value.ndim - 1)))
     if not places:
@@ -209,11 +209,6 @@ def _asked_for(probe: Probe, layers: LayerLike | Sequence[LayerLike] | None) -> 
     if not several:
         raise ValueError(f"{probe.op}: layers must name at least one layer, got {layers!r}")
     return sorted({p.index: p for p in map(probe.place, several)}.values(), key=lambda p: p.index)
-
-
-def _everything(scores: Value) -> Value:
-    """A target for models of any output: nothing is asked about a class here."""
-    return scores
 
 
 def _key(place: Place) -> str:

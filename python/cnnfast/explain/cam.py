@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnfast.explain.cam_method import Weighted, by_gradient, cam_method, class_activation, principal
 from cnnfast.explain.places import LayerLike, Place
-from cnnfast.explain.probe import BATCH_SIZE, Probe
+from cnnfast.explain.probe import BATCH_SIZE, Probe, unasked
 from cnnfast.explain.targets import TargetLike
 from cnnfast.graph.values import Value
 from cnnfast.models.model import Model
@@ -248,15 +248,10 @@ def eigencam(
     probe = Probe(model, x, op="eigencam", output=output, batch_size=batch_size)
 
     def steps(probe: Probe, _: TargetLike, places: list[Place], xs: list[np.ndarray]) -> Iterator[Weighted]:
-        for found in probe.run(_unasked, values=places, xs=xs):
+        for found in probe.run(unasked, values=places, xs=xs):
             yield [(a, np.ones((len(a), a.shape[3]))) for a in found.values]
 
     return class_activation(probe, None, layer, steps, principal, normalize, upsample, relu, aug_smooth)
-
-
-def _unasked(scores: Value) -> Value:
-    """The target where there is none: unlike a class, it fits scores of any shape."""
-    return scores
 
 
 # doctest looks here for functions that another module has made.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnfast.explain.measuring import Meter, ascending, flat_maps, stream_of, whole
-from cnnfast.explain.probe import BATCH_SIZE
+from cnnfast.explain.measuring import Meter, ascending, flat_maps, stream_of
+from cnnfast.explain.probe import BATCH_SIZE, whole_number
 from cnnfast.explain.targets import TargetLike
 from cnnfast.models.model import Model
 
@@ -151,7 +151,7 @@ def _blur_weights(size: int) -> np.ndarray:
 def _played(op: str, meter: Meter, start: np.ndarray, end: np.ndarray, maps: Any, steps: int, seed: int) -> Curve:
     """From `start` to `end`, the most relevant pixels first."""
     relevance = flat_maps(op, maps, meter.images.shape)
-    steps = whole(op, "steps", steps)
+    steps = whole_number(op, "steps", steps)
     size = relevance[0].size
     if steps > size:
         raise ValueError(f"{op}: {size} pixels cannot be divided into {steps} steps")

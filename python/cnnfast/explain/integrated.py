@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cnnfast.explain.gradient import Channels, check_channels, shown
-from cnnfast.explain.probe import BATCH_SIZE, Probe
+from cnnfast.explain.probe import BATCH_SIZE, Probe, whole_number
 from cnnfast.explain.targets import TargetLike
-from cnnfast.explain.variants import Explained, whole_number
+from cnnfast.explain.variants import Explained
 from cnnfast.models.model import Model
 
 

@@ -141,13 +141,6 @@ def ascending(map_: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.lexsort((rng.random(flat.size), flat))
 
 
-def whole(op: str, name: str, value: Any) -> int:
-    """`value` as a whole number from 1; ValueError otherwise."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"{op}: {name} must be a whole number from 1, got {value!r}")
-    return int(value)
-
-
 def _chunks(images: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
     held: list[np.ndarray] = []
     for image in images:

@@ -98,14 +98,12 @@ class Probe:
     ):
         if not isinstance(model, Model):
             raise TypeError(f"{op}: model must be a cnnfast model, got {type(model).__name__}")
-        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
-            raise ValueError(f"{op}: batch_size must be a whole number from 1, got {batch_size!r}")
         if isinstance(output, bool) or not (isinstance(output, str) or hasattr(output, "__index__")):
             raise TypeError(f"{op}: output must be a number or a name, got {output!r}")
         self.model, self.op, self._output = model, op, output
         self.several = isinstance(x, (list, tuple))
         self.xs = _checked_inputs(op, x if self.several else [x])
-        self.batch_size = int(batch_size)
+        self.batch_size = whole_number(op, "batch_size", batch_size)
         self._scored: Place | None = None
         self._of_functions: dict[Any, tuple[Callable[[Value], Value], _Steps]] = {}
         self.places, self.seen_through = self._looked_around()
@@ -353,6 +351,18 @@ class Probe:
         if not 0 <= self._output < count:
             raise ValueError(f"{self.op}: output {self._output} is out of range, {self.model.name} has {count}")
         return self._output
+
+
+def unasked(scores: Value) -> Value:
+    """The target where there is none: unlike a class, it fits scores of any shape."""
+    return scores
+
+
+def whole_number(op: str, name: str, value: Any, least: int = 1) -> int:
+    """`value`, if it is a whole number from `least`. ValueError otherwise."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ValueError(f"{op}: {name} must be a whole number from {least}, got {value!r}")
+    return int(value)
 
 
 def _scores_behind(output: Value, seen: Sequence[str]) -> tuple[Value, str | None]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.measuring import Meter, Method, images_of, quietly, settled, stream_of, whole
-from cnnfast.explain.probe import BATCH_SIZE, Probe
+from cnnfast.explain.measuring import Meter, Method, images_of, quietly, settled, stream_of
+from cnnfast.explain.probe import BATCH_SIZE, Probe, whole_number
 from cnnfast.explain.targets import TargetLike
 from cnnfast.models.model import Model
 
@@ -66,7 +66,7 @@ def max_sensitivity(
     size[size == 0] = 1
     streams = [stream_of(op, seed, i) for i in range(len(images))]
     most = np.zeros(len(images))
-    for _ in range(whole(op, "samples", samples)):
+    for _ in range(whole_number(op, "samples", samples)):
         changed = np.stack([a + nudge(rng, a, radius) for a, rng in zip(images, streams, strict=True)])
         after = _rows(op, quietly(method, model, changed, fixed), len(images))
         most = np.maximum(most, np.linalg.norm(after - before, axis=1) / size)
@@ -133,7 +133,7 @@ def infidelity(
     if given.shape not in (images.shape, images.shape[:3]) or not np.isfinite(given).all():
         raise ValueError(f"{op}: images {images.shape} need finite attributions of this shape, got {given.shape}")
     given = given if given.ndim == 4 else given[..., None]
-    samples = whole(op, "samples", samples)
+    samples = whole_number(op, "samples", samples)
     change = _noise if perturbation is None else perturbation
     expected = np.empty((len(images), samples))
 

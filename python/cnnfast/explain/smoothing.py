@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from cnnfast.explain.gradient import Channels, check_channels, shown
-from cnnfast.explain.probe import BATCH_SIZE
+from cnnfast.explain.probe import BATCH_SIZE, whole_number
 from cnnfast.explain.targets import TargetLike
-from cnnfast.explain.variants import Explained, whole_number
+from cnnfast.explain.variants import Explained
 from cnnfast.models.model import Model
 
 

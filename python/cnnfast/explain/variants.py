@@ -100,10 +100,3 @@ class Explained:
             return self.function
         assert self.weights is not None
         return _Rows(self.weights[samples])
-
-
-def whole_number(op: str, name: str, value: Any, least: int) -> int:
-    """`value`, if it is a whole number from `least`. ValueError otherwise."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ValueError(f"{op}: {name} must be a whole number from {least}, got {value!r}")
-    return int(value)

@@ -10,26 +10,16 @@ import torch
 from cnnfast.bench.data import Data
 from cnnfast.bench.explanations import last_maps
 from cnnfast.bench.peers.channels_first import images_last
+from cnnfast.bench.peers.torchvision_import import import_beside_torch
 from cnnfast.bench.spec import Workload
 from cnnfast.explain.maps import scaled
-
-
-def gradcam_class() -> Any:
-    """pytorch-grad-cam's GradCAM."""
-    try:
-        from pytorch_grad_cam import GradCAM
-    except RuntimeError:
-        # It imports torchvision, whose operators fit one build of PyTorch; only their names are needed.
-        torch.library.register_fake = lambda *_, **__: lambda function: function
-        from pytorch_grad_cam import GradCAM
-    return GradCAM
 
 
 class GradcamSession:
     """pytorch-grad-cam on the network before its final softmax."""
 
     def __init__(self, workload: Workload, data: Data, network: Any, x: torch.Tensor):
-        gradcam = gradcam_class()
+        gradcam = import_beside_torch("pytorch_grad_cam").GradCAM
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
         network.eval()

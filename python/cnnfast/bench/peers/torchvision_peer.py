@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +12,10 @@ import torch
 from cnnfast.bench.data import Data
 from cnnfast.bench.peers import Session
 from cnnfast.bench.peers.augmentation import settings
+from cnnfast.bench.peers.torchvision_import import import_beside_torch
 from cnnfast.bench.spec import Workload
 
-try:
-    from torchvision.transforms import v2
-except RuntimeError:
-    # Its operators are in a library that fits one build of PyTorch; transforms need none of them, only their names.
-    torch.library.register_fake = lambda *_, **__: lambda function: function
-    from torchvision.transforms import v2
+v2 = import_beside_torch("torchvision.transforms.v2")
 
 _THREADS = 1
 
@@ -60,5 +57,5 @@ class TorchvisionSession:
     def answer(self) -> dict[str, np.ndarray]:
         return {"flipped": self._batch(self._flipped).permute(0, 2, 3, 1).contiguous().numpy()}
 
-    def _batch(self, transform: v2.Transform) -> torch.Tensor:
+    def _batch(self, transform: Any) -> torch.Tensor:
         return torch.stack(list(self._pool.map(transform, self._images)))
