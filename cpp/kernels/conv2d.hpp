@@ -21,8 +21,24 @@ static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
   return ceil_div(conv.out_channels, kTileCols) * conv.depth * kTileCols;
 }
 
+// Packs as conv2d_pack does, for a convolution that makes cells of pixels.
+static void conv2d_pack_cells(const GatherConv& conv, const float* w, float* packed) {
+  const std::int64_t C = conv.out_c, cells = conv.cell_h * conv.cell_w;
+  std::memset(packed, 0, sizeof(float) * conv2d_packed_floats(conv));
+  for (std::int64_t tap = 0; tap < conv.n_taps; ++tap)
+    for (std::int64_t k = 0; k < conv.out_channels; ++k) {
+      const std::int64_t weight = conv.taps[tap * cells + k / C].weight;
+      if (weight < 0) continue;
+      const float* from = w + weight + k % C * conv.weight_out_step;
+      const std::int64_t row = k / kTileCols * conv.depth + tap * conv.channels;
+      float* to = packed + row * kTileCols + k % kTileCols;
+      for (std::int64_t c = 0; c < conv.channels; ++c) to[c * kTileCols] = from[c * conv.weight_in_step];
+    }
+}
+
 // Panels of kTileCols output channels, each (depth, kTileCols), zero-filled past the last channel.
 static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
+  if (conv.makes_cells()) return conv2d_pack_cells(conv, w, packed);
   constexpr std::int64_t kLine = 16;
   const std::int64_t panels = ceil_div(conv.out_channels, kTileCols);
   parallel(panels * conv.n_taps, [&](std::int64_t task, int) {
@@ -191,12 +207,40 @@ static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending
       }
 }
 
+// The bias of each channel of a cell.
+static inline void conv2d_cell_bias(const GatherConv& conv, const float* b, float* to) {
+  for (std::int64_t k = 0; k < conv.out_channels; ++k) to[k] = b[k % conv.out_c];
+}
+
+// Stores the cells of a band of sums, as one task keeps them.
+static inline void conv2d_spread_cells(const GatherConv& conv, const Ending& ending, const float* sums,
+                                       std::int64_t pitch, std::int64_t n0, std::int64_t images, std::int64_t i0,
+                                       std::int64_t band, float* y) {
+  const std::int64_t C = conv.out_c, row_floats = conv.cell_w * C;
+  for (std::int64_t n = 0; n < images; ++n)
+    for (std::int64_t h = i0 * conv.cell_h; h < min_of((i0 + band) * conv.cell_h, conv.out_h); ++h) {
+      const std::int64_t i = h / conv.cell_h - i0, a = h % conv.cell_h;
+      const float* from = sums + (n * band + i) * conv.grid_w * pitch + a * row_floats;
+      const std::int64_t row = ((n0 + n) * conv.out_h + h) * conv.out_w * C;
+      for (std::int64_t j = 0; j < conv.grid_w; ++j, from += pitch) {
+        const std::int64_t at = row + j * row_floats, left = conv.out_w * C - j * row_floats;
+        for_each_lanes(min_of(row_floats, left), [&](auto full, std::int64_t k, std::int64_t lanes) {
+          Vec sum = load_lanes(full, from + k, lanes);
+          if (ending.residual) sum = sum + load_lanes(full, ending.residual + at + k, lanes);
+          store_lanes(full, y + at + k, apply_epilogue(sum, ending.epilogue), lanes);
+        });
+      }
+    }
+}
+
 static std::int64_t conv2d_moment_blocks(const GatherConv& conv) {
   return ceil_div(conv.grid_h, conv.rows_per_task) * ceil_div(conv.N, conv.images_per_task);
 }
 
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
-  const bool stream = !ending.pool && conv2d_streams(conv, ending, y);
+  // A task keeps its sums until they are pooled or spread.
+  const bool keeps = ending.pool || conv.makes_cells();
+  const bool stream = !keeps && conv2d_streams(conv, ending, y);
   const std::int64_t bands = ceil_div(conv.grid_h, conv.rows_per_task);
   const std::int64_t blocks = conv2d_moment_blocks(conv);
   const std::int64_t ranges = ceil_div(conv.out_channels, conv.channels_per_task);
@@ -217,7 +261,13 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     const float** xs = reinterpret_cast<const float**>(worker_scratch(worker, 1, pixels * 4));
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
     const std::int64_t own_pitch = round_up(end_channel - first_channel, Vec::width);
-    float* own = ending.pool ? worker_scratch(worker, 2, pixels * own_pitch) : nullptr;
+    float* own = keeps ? worker_scratch(worker, 2, pixels * own_pitch + conv.out_channels) : nullptr;
+    Ending tile_ending = ending;  // its b begins with this task's channels
+    if (ending.b) tile_ending.b = ending.b + first_channel;
+    if (conv.makes_cells()) {
+      tile_ending = {};
+      if (ending.b) tile_ending.b = own + pixels * own_pitch, conv2d_cell_bias(conv, ending.b, own + pixels * own_pitch);
+    }
     // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel.
     const std::int64_t grid_w = conv.grid_w;
     const std::int64_t x_step = conv.col_step * conv.block_c, y_step = own ? own_pitch : conv.out_col_step * conv.out_c;
@@ -250,7 +300,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                 yt,
                 own ? own : y,
                 panel,
-                {ending.b ? ending.b + k0 : nullptr, ending.residual, ending.epilogue},
+                {tile_ending.b ? tile_ending.b + (k0 - first_channel) : nullptr, tile_ending.residual,
+                 tile_ending.epilogue},
                 p == 0,
                 p + 1 == conv.n_passes,
                 stream && p + 1 == conv.n_passes,
@@ -265,7 +316,9 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
       }
     }
     if (moments.rows) count_moments(moments.at(first_channel), pixels, end_channel - first_channel);
-    if (own)
+    if (conv.makes_cells())
+      conv2d_spread_cells(conv, ending, own, own_pitch, n0, images, i0, band, y);
+    else if (own)
       conv2d_pool_band(conv, ending, own, own_pitch, n0, images, i0, band, first_channel, end_channel - first_channel,
                        y);
   });

@@ -1,6 +1,7 @@
 #include "conv2d_plan.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "cnnfast/program.hpp"
 #include "rounding.hpp"
@@ -22,8 +23,8 @@ constexpr std::int64_t kTileRowsUnit = 24, kChannelUnit = 32;
 constexpr std::int64_t kTaskChannels = 256;
 
 struct Tap {
-  std::int64_t row, col;  // offset of the input pixel it reads
-  std::int64_t weight;    // index of its first weight
+  std::int64_t row, col;              // offset of the input pixel it reads
+  std::vector<std::int64_t> weights;  // index of its first weight, for each pixel of a cell
 };
 
 // Decides what one task computes: rows of pixels, or whole images where those are small, and a range of channels where
@@ -73,7 +74,7 @@ void finish(GatherPlan& plan, const std::vector<Tap>& taps, std::int64_t row_uni
 
   for (std::int64_t t = 0; t < g.n_taps; ++t) {
     const Tap& tap = taps[static_cast<std::size_t>(t)];
-    plan.taps.push_back({tap.weight});
+    for (const std::int64_t weight : tap.weights) plan.taps.push_back({weight});
     const std::int64_t at = ((tap.row - g.row_first) * g.block_w + tap.col - g.col_first) * g.block_c;
     for (std::int64_t c = 0; c < g.channels; ++c) plan.row_offset.push_back(at + c);
     ConvRun* last = plan.runs.empty() ? nullptr : &plan.runs.back();
@@ -118,6 +119,76 @@ Conv2dShape without_rows(Conv2dShape s) {
   return s;
 }
 
+// Along one axis of an input gradient, the tap that pixel `a` of a cell meets at position t of dy: dx[a] sums
+// dy[t] w[r] over a = t*stride + r*dilation - pad, with t counted from the cell's first. Negative if there is none.
+std::int64_t tap_at(std::int64_t a, std::int64_t t, std::int64_t stride, std::int64_t dilation, std::int64_t pad,
+                    std::int64_t taps) {
+  const std::int64_t from = a + pad - t * stride;
+  return from >= 0 && from % dilation == 0 && from / dilation < taps ? from / dilation : -1;
+}
+
+// The positions [first, end) of dy that the pixels of a cell of `size` sum over.
+struct Span {
+  std::int64_t first, end;
+  std::int64_t size() const { return end - first; }
+};
+Span cell_span(std::int64_t size, std::int64_t stride, std::int64_t dilation, std::int64_t pad, std::int64_t taps) {
+  const std::int64_t reach = (taps - 1) * dilation - pad;  // the first pixel's farthest tap begins this far before it
+  return {reach > 0 ? -(reach / stride) : ceil_div(-reach, stride), (size - 1 + pad) / stride + 1};
+}
+
+struct Cell {
+  std::int64_t h, w;
+};
+
+// Cells of one or two strides where that takes fewer multiplications of whole panels than a gather for each residue.
+std::optional<Cell> choose_cell(const Conv2dShape& s) {
+  constexpr std::int64_t kFewChannels = 8, kPanel = 16;
+  if (s.groups != 1 || s.C >= kFewChannels) return std::nullopt;
+  const auto cost = [&](std::int64_t taps, std::int64_t pixels) {
+    return static_cast<double>(taps * round_up(pixels * s.C, kPanel)) / static_cast<double>(pixels);
+  };
+  double least = static_cast<double>(s.R * s.S * kPanel) / static_cast<double>(s.stride_h * s.stride_w);
+  std::optional<Cell> best;
+  for (const Cell cell : {Cell{s.stride_h, s.stride_w}, Cell{s.stride_h, 2 * s.stride_w},
+                          Cell{2 * s.stride_h, s.stride_w}, Cell{2 * s.stride_h, 2 * s.stride_w}}) {
+    const std::int64_t rows = cell_span(cell.h, s.stride_h, s.dilation_h, s.pad_top, s.R).size();
+    const std::int64_t cols = cell_span(cell.w, s.stride_w, s.dilation_w, s.pad_left, s.S).size();
+    if (cell.h * cell.w == 1 || cost(rows * cols, cell.h * cell.w) >= least) continue;
+    least = cost(rows * cols, cell.h * cell.w), best = cell;
+  }
+  return best;
+}
+
+GatherPlans plan_cells_backward_input(const Conv2dShape& s, const Cell& cell) {
+  GatherPlans plans(1);
+  GatherConv& g = plans[0].conv;
+  g.N = s.N, g.in_h = s.P, g.in_w = s.Q, g.in_c = s.K, g.channels = s.K;
+  g.row_step = cell.h / s.stride_h, g.col_step = cell.w / s.stride_w;
+  g.grid_h = ceil_div(s.H, cell.h), g.grid_w = ceil_div(s.W, cell.w);
+  g.out_h = s.H, g.out_w = s.W, g.out_c = s.C, g.out_channels = cell.h * cell.w * s.C;
+  g.out_row_step = g.out_col_step = 1;
+  g.cell_h = cell.h, g.cell_w = cell.w;
+  g.weight_in_step = 1, g.weight_out_step = s.K;
+  const Span rows = cell_span(cell.h, s.stride_h, s.dilation_h, s.pad_top, s.R);
+  const Span cols = cell_span(cell.w, s.stride_w, s.dilation_w, s.pad_left, s.S);
+  std::vector<Tap> taps;
+  for (std::int64_t row = rows.first; row < rows.end; ++row)
+    for (std::int64_t col = cols.first; col < cols.end; ++col) {
+      std::vector<std::int64_t> weights;
+      for (std::int64_t a = 0; a < cell.h; ++a)
+        for (std::int64_t b = 0; b < cell.w; ++b) {
+          const std::int64_t r = tap_at(a, row, s.stride_h, s.dilation_h, s.pad_top, s.R);
+          const std::int64_t q = tap_at(b, col, s.stride_w, s.dilation_w, s.pad_left, s.S);
+          weights.push_back(r < 0 || q < 0 ? -1 : (r * s.S + q) * s.C * s.K);
+        }
+      taps.push_back({row, col, std::move(weights)});
+    }
+  finish(plans[0], taps);
+  g.channels_per_task = round_up(g.out_channels, kChannelUnit);  // the cells of a pixel are spread together
+  return plans;
+}
+
 }  // namespace
 
 GatherPlans plan_conv2d_forward(const Conv2dShape& shape) { return plan_conv2d_windows(without_rows(shape)); }
@@ -146,7 +217,7 @@ GatherPlans plan_conv2d_windows(const Conv2dShape& s, std::int64_t row_unit) {
     for (std::int64_t r = 0; r < s.R; ++r)
       for (std::int64_t q = 0; q < s.S; ++q)
         taps.push_back(
-            {r * s.dilation_h - s.pad_top, q * s.dilation_w - s.pad_left, (r * s.S + q) * C * s.K + group * K});
+            {r * s.dilation_h - s.pad_top, q * s.dilation_w - s.pad_left, {(r * s.S + q) * C * s.K + group * K}});
     finish(plan, taps, row_unit);
     plans.push_back(std::move(plan));
   }
@@ -155,6 +226,7 @@ GatherPlans plan_conv2d_windows(const Conv2dShape& s, std::int64_t row_unit) {
 
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape) {
   const Conv2dShape s = without_rows(shape);
+  if (const auto cell = choose_cell(s)) return plan_cells_backward_input(s, *cell);
   // dx[h] sums dy[p] w[r] over h = p*stride + r*dilation - pad. For the rows h = a + stride*i of one residue a, the
   // taps are those r with (a + pad - r*dilation) divisible by the stride, and p = i + (a + pad - r*dilation) / stride.
   GatherPlans plans;
@@ -177,7 +249,7 @@ GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape) {
           for (std::int64_t q = s.S - 1; q >= 0; --q) {
             const std::int64_t col = b + s.pad_left - q * s.dilation_w;
             if (col % s.stride_w != 0) continue;
-            taps.push_back({row / s.stride_h, col / s.stride_w, (r * s.S + q) * C * s.K + group * K});
+            taps.push_back({row / s.stride_h, col / s.stride_w, {(r * s.S + q) * C * s.K + group * K}});
           }
         }
         finish(plan, taps);

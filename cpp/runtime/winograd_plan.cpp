@@ -27,6 +27,7 @@ constexpr WinogradForm kForms[] = {{4, 3, 1}, {6, 3, 1}, {4, 5, 1}, {4, 2, 1}, {
 // The taps are a square of neighbours, and outputs as far apart as the form says.
 bool fits(const GatherConv& g, const WinogradForm& form) {
   const std::int64_t taps = form.taps;
+  if (g.makes_cells()) return false;
   if (g.n_taps != taps * taps || g.row_step != form.stride || g.col_step != form.stride) return false;
   if (g.row_last - g.row_first != taps - 1 || g.col_last - g.col_first != taps - 1) return false;
   for (std::int64_t tap = 0; tap < g.n_taps; ++tap)

@@ -46,7 +46,7 @@ class Gather {
   std::int64_t workspace_floats() const { return workspace_floats_; }
   // 0: it cannot give them, or makes only some of the pixels.
   std::int64_t moment_blocks() const {
-    const bool all = conv().out_row_step == 1 && conv().out_col_step == 1;
+    const bool all = conv().out_row_step == 1 && conv().out_col_step == 1 && !conv().makes_cells();
     return all && !winograd_ ? kernels().conv2d.moment_blocks(conv()) : 0;
   }
 
@@ -55,7 +55,7 @@ class Gather {
     const GatherConv& g = conv();
     const WinogradForm& form = split_.form;  // zeros without
     layout.insert(layout.end(), {form.tile, form.taps, form.stride, g.channels, g.out_channels, g.weight_in_step,
-                                 g.weight_out_step, g.n_taps});
+                                 g.weight_out_step, g.n_taps, g.out_c});
     for (const ConvTap& tap : plan_.taps) layout.push_back(tap.weight);
   }
   void pack(const float* w, float* packed) const {

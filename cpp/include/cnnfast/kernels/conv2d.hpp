@@ -1,6 +1,8 @@
 // Convolution as a gather: each output pixel sums, over a list of taps, a run of input floats times a block of weights.
 // The forward pass is one such gather per group; the input gradient is one per group and per residue of the stride
-// (the sub-pixel decomposition of a transposed convolution), so no zeros are ever multiplied.
+// (the sub-pixel decomposition of a transposed convolution), so no zeros are ever multiplied. Where the result has so
+// few channels that they leave most lanes of a vector empty, one gather makes cells of several pixels instead, whose
+// channels lie side by side as those of one pixel; a tap that some pixel of the cell has no use for meets zeros there.
 #pragma once
 #include <cstdint>
 
@@ -20,7 +22,7 @@ struct ConvPass {
 };
 
 struct ConvTap {
-  std::int64_t weight;  // index of the tap's first weight in w
+  std::int64_t weight;  // index of the tap's first weight in w; negative: zeros
 };
 
 struct GatherConv {
@@ -33,9 +35,13 @@ struct GatherConv {
   // Write: pixel (i,j) of the grid is pixel (out_row_first + i*out_row_step, ...) of a tensor (N, out_h, out_w, out_c).
   std::int64_t grid_h, grid_w, out_h, out_w, out_c, out_channel_first, out_channels;
   std::int64_t out_row_first, out_col_first, out_row_step, out_col_step;
+  // Or, if this is not 1 x 1, the cell of pixels from (i*cell_h, j*cell_w) on, as far as they lie within that tensor:
+  // out_channels are then those of all pixels of a cell, and all the tensor's.
+  std::int64_t cell_h = 1, cell_w = 1;
+  bool makes_cells() const { return cell_h * cell_w > 1; }
   // Reduce.
   std::int64_t depth;  // taps * channels
-  const ConvTap* taps;
+  const ConvTap* taps;  // n_taps, each with one weight for each pixel of a cell
   std::int64_t n_taps;
   const ConvRun* runs;
   const ConvPass* passes;
