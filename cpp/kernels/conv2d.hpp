@@ -63,10 +63,10 @@ static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
   });
 }
 
-// Whether the output is stored past the caches.
+// Whether the output is stored past the caches: not where it lies over a residual, whose lines are there already.
 static inline bool conv2d_streams(const GatherConv& conv, const Ending& ending, const float* y) {
   const std::int64_t floats = conv.N * conv.out_h * conv.out_w * conv.out_c / (ending.pool ? 4 : 1);
-  return conv.out_channel_first % 16 == 0 && streams(y, floats, conv.out_c);
+  return ending.residual != y && conv.out_channel_first % 16 == 0 && streams(y, floats, conv.out_c);
 }
 
 // The part of x that one task reads: where it lies, and how far apart its images and rows are.
@@ -125,11 +125,26 @@ struct ConvForwardTile {
   BlockMoments moments;  // of the panel
   bool opens_block;
   std::int64_t cols;
-  const float* ahead;  // a line for each weight row of the pass
+  const float* ahead;        // a line for each weight row of the pass
+  const std::int64_t* next;  // `at` of the tile behind it, or null
+
+  // Asks for what the tile behind this one adds to its sums or reads besides: alone it would wait for each line.
+  template <int MR>
+  [[gnu::always_inline]] void ask_for_next() const {
+    const float* residual = first ? ending.residual : nullptr;
+    const float* gate = last ? ending.gate : nullptr;
+    if (!next || !(residual || gate)) return;
+    for (int i = 0; i < MR; ++i)
+      for (std::int64_t k = 0; k < cols; k += kLineFloats) {
+        if (residual) __builtin_prefetch(residual + next[i] + k);
+        if (gate) __builtin_prefetch(gate + next[i] + k);
+      }
+  }
 
   template <int MR, int NV, bool PARTIAL>
   void run() const {
     Tile<MR, NV> tile;
+    ask_for_next<MR>();
     for_tile<MR, NV>([&](int i, int v) {
       tile.acc[i][v] = !first     ? load_cols<NV, PARTIAL>(y + at[i], v, cols)
                        : ending.b ? load_cols<NV, PARTIAL>(ending.b, v, cols)
@@ -148,7 +163,13 @@ struct ConvForwardTile {
       tile_multiply<MR, NV, false, AHEAD>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length,
                                           AHEAD ? ahead + (run.depth - pass.depth) * kLineFloats : nullptr);
     }
-    if (last) apply_epilogue(tile, ending.epilogue);
+    if (last && ending.gate)
+      for_tile<MR, NV>([&](int i, int v) {
+        tile.acc[i][v] =
+            apply_ending(tile.acc[i][v], ending, [&] { return load_cols<NV, PARTIAL>(ending.gate + at[i], v, cols); });
+      });
+    else if (last)
+      apply_epilogue(tile, ending.epilogue);
     if (last && moments.rows) add_moments<MR, NV, PARTIAL>(tile, moments, opens_block, cols);
     for_tile<MR, NV>([&](int i, int v) {
       if (!PARTIAL && stream)
@@ -207,9 +228,10 @@ static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending
       }
 }
 
-// The bias of each channel of a cell.
-static inline void conv2d_cell_bias(const GatherConv& conv, const float* b, float* to) {
+// The bias of each channel of a cell, written to `to`.
+static inline const float* conv2d_cell_bias(const GatherConv& conv, const float* b, float* to) {
   for (std::int64_t k = 0; k < conv.out_channels; ++k) to[k] = b[k % conv.out_c];
+  return to;
 }
 
 // Stores the cells of a band of sums, as one task keeps them.
@@ -227,7 +249,8 @@ static inline void conv2d_spread_cells(const GatherConv& conv, const Ending& end
         for_each_lanes(min_of(row_floats, left), [&](auto full, std::int64_t k, std::int64_t lanes) {
           Vec sum = load_lanes(full, from + k, lanes);
           if (ending.residual) sum = sum + load_lanes(full, ending.residual + at + k, lanes);
-          store_lanes(full, y + at + k, apply_epilogue(sum, ending.epilogue), lanes);
+          const auto gate = [&] { return load_lanes(full, ending.gate + at + k, lanes); };
+          store_lanes(full, y + at + k, apply_ending(sum, ending, gate), lanes);
         });
       }
     }
@@ -237,7 +260,26 @@ static std::int64_t conv2d_moment_blocks(const GatherConv& conv) {
   return ceil_div(conv.grid_h, conv.rows_per_task) * ceil_div(conv.N, conv.images_per_task);
 }
 
+// What pixels become that no tap reaches: the bias, and what the ending adds.
+static inline void conv2d_gather_nothing(const GatherConv& conv, const Ending& ending, float* y) {
+  if (!ending.b && ending.residual == y && ending.epilogue == Epilogue::none) return;
+  parallel(conv.N * conv.grid_h, [&](std::int64_t task, int) {
+    const std::int64_t n = task / conv.grid_h, i = task % conv.grid_h;
+    const std::int64_t row = n * conv.out_h + conv.out_row_first + i * conv.out_row_step;
+    std::int64_t pixel = (row * conv.out_w + conv.out_col_first) * conv.out_c + conv.out_channel_first;
+    for (std::int64_t j = 0; j < conv.grid_w; ++j, pixel += conv.out_col_step * conv.out_c)
+      for_each_lanes(conv.out_channels, [&](auto full, std::int64_t k, std::int64_t lanes) {
+        const std::int64_t at = pixel + k;
+        Vec sum = ending.b ? load_lanes(full, ending.b + k, lanes) : vzero();
+        if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
+        const auto gate = [&] { return load_lanes(full, ending.gate + at, lanes); };
+        store_lanes(full, y + at, apply_ending(sum, ending, gate), lanes);
+      });
+  });
+}
+
 static void conv2d_gather(const GatherConv& conv, const float* x, const float* packed, const Ending& ending, float* y) {
+  if (conv.n_taps == 0 && !ending.pool && !ending.moments) return conv2d_gather_nothing(conv, ending, y);
   // A task keeps its sums until they are pooled or spread.
   const bool keeps = ending.pool || conv.makes_cells();
   const bool stream = !keeps && conv2d_streams(conv, ending, y);
@@ -262,12 +304,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     std::int64_t* ys = reinterpret_cast<std::int64_t*>(xs + pixels);
     const std::int64_t own_pitch = round_up(end_channel - first_channel, Vec::width);
     float* own = keeps ? worker_scratch(worker, 2, pixels * own_pitch + conv.out_channels) : nullptr;
-    Ending tile_ending = ending;  // its b begins with this task's channels
-    if (ending.b) tile_ending.b = ending.b + first_channel;
-    if (conv.makes_cells()) {
-      tile_ending = {};
-      if (ending.b) tile_ending.b = own + pixels * own_pitch, conv2d_cell_bias(conv, ending.b, own + pixels * own_pitch);
-    }
+    Ending tile_ending = conv.makes_cells() ? Ending{} : ending;
+    if (conv.makes_cells() && ending.b) tile_ending.b = conv2d_cell_bias(conv, ending.b, own + pixels * own_pitch);
     // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel.
     const std::int64_t grid_w = conv.grid_w;
     const std::int64_t x_step = conv.col_step * conv.block_c, y_step = own ? own_pitch : conv.out_col_step * conv.out_c;
@@ -282,33 +320,37 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
       }
 
     const BlockMoments moments = BlockMoments{ending.moments, conv.out_c}.of(block_index).at(conv.out_channel_first);
-    std::int64_t yt[kTileRows];
+    std::int64_t yt[kTileRows], next[kTileRows];
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
       const std::int64_t cols = min_of(kTileCols, end_channel - k0);
+      Ending panel_ending = tile_ending;
+      if (tile_ending.b) panel_ending.b += k0;
       for (std::int64_t p = 0; p < conv.n_passes; ++p) {
         const ConvPass& pass = conv.passes[p];
         const float* panel = packed + k0 * conv.depth;
         const float* weights = panel + pass.depth * kTileCols;
         even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {
           for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[first + i] + k0;
+          const bool follows = first + 2 * tile_rows <= pixels;
+          if (follows)
+            for (std::int64_t i = 0; i < tile_rows; ++i) next[i] = ys[first + tile_rows + i] + k0;
           const float* ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
           const auto multiply = [&](auto asks) {
-            const ConvForwardTile<decltype(asks)::value> tile{
-                conv,
-                pass,
-                xs + first,
-                yt,
-                own ? own : y,
-                panel,
-                {tile_ending.b ? tile_ending.b + (k0 - first_channel) : nullptr, tile_ending.residual,
-                 tile_ending.epilogue},
-                p == 0,
-                p + 1 == conv.n_passes,
-                stream && p + 1 == conv.n_passes,
-                moments.at(k0),
-                first == 0,
-                cols,
-                ahead};
+            const ConvForwardTile<decltype(asks)::value> tile{conv,
+                                                              pass,
+                                                              xs + first,
+                                                              yt,
+                                                              own ? own : y,
+                                                              panel,
+                                                              panel_ending,
+                                                              p == 0,
+                                                              p + 1 == conv.n_passes,
+                                                              stream && p + 1 == conv.n_passes,
+                                                              moments.at(k0),
+                                                              first == 0,
+                                                              cols,
+                                                              ahead,
+                                                              follows ? next : nullptr};
             dispatch_tile(tile_rows, cols, tile);
           };
           ahead ? multiply(std::true_type{}) : multiply(std::false_type{});

@@ -272,7 +272,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
             const std::int64_t at = corner + i * row_floats + j * col_floats + k;
             sum = sum + bias;
             if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
-            sum = apply_epilogue(sum, ending.epilogue);
+            sum = apply_ending(sum, ending, [&] { return load_lanes(full, ending.gate + at, lanes); });
             if (full && stream)
               vstream(y + at, sum);
             else

@@ -136,6 +136,14 @@ template <int MR, int NV>
 static inline Vec relu_gradient(Vec dy, Vec y) { return vselect_gt(y, vzero(), dy, vzero()); }
 static inline Vec relu6_gradient(Vec dy, Vec y) { return vselect_gt(vset(6.0f), y, relu_gradient(dy, y), vzero()); }
 
+// What an ending stores of a sum: its epilogue, or its gradient where `gate`, the epilogue's result, is given.
+template <class Gate>
+static inline Vec apply_ending(Vec sum, const Ending& ending, const Gate& gate) {
+  if (!ending.gate) return apply_epilogue(sum, ending.epilogue);
+  const Vec y = gate();
+  return ending.epilogue == Epilogue::relu6 ? relu6_gradient(sum, y) : relu_gradient(sum, y);
+}
+
 // Calls f(gradient), where gradient(dy, y) is what an epilogue lets through; y may be its input as well as its output.
 template <class F>
 static inline void with_epilogue_gradient(Epilogue epilogue, const F& f) {

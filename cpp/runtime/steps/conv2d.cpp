@@ -160,6 +160,16 @@ Step pack_weights(const OpSpec& spec) {
   return {"", 0, [gathers](const StepArgs& a) { gathers->pack(a.input(0), a.output(0)); }, 0, gathers->packed_layout()};
 }
 
+// Which input of conv2d_backward_input is the gate of its ending, and whether it is there.
+constexpr std::size_t kGate = 5;
+bool has_gate(const OpSpec& spec) {
+  if (!spec.has_in(kGate)) return false;
+  if (spec.in[kGate].count() != spec.out.at(0).count())
+    throw std::invalid_argument(spec.op + ": the gate has " + std::to_string(spec.in[kGate].count()) +
+                                " elements, the output " + std::to_string(spec.out[0].count()));
+  return true;
+}
+
 // x, w, b or missing, residual or missing -> y. With the attribute "kernel_shape", w comes packed; with "pool",
 // x, w, b or missing -> the largest of each 2x2 pixels of y, and which it was if that is wanted; without it,
 // a second output are the moments of blocks of y.
@@ -181,7 +191,7 @@ Step gather_step(const OpSpec& spec, Planner plan) {
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"",
           (own_floats + gathers->workspace_floats()) * 4,
-          [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
+          [=, biased = spec.has_in(2), summed = spec.has_in(3), gated = has_gate(spec)](const StepArgs& a) {
             const float* weights = a.input(1);
             if (!packed) {
               gathers->pack(a.input(1), a.scratch());
@@ -190,6 +200,7 @@ Step gather_step(const OpSpec& spec, Planner plan) {
             Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue, pool};
             if (two && pool) ending.argmax = a.output<std::uint8_t>(1);
             if (two && !pool) ending.moments = a.output(1);
+            if (gated) ending.gate = a.input(kGate);
             gathers->run({a.input(0)}, weights, ending, a.output(0), a.scratch() + own_floats);
           },
           gathers->packed_floats(),
@@ -208,7 +219,8 @@ Pool2dShape pooling_of(const Dims& dy, std::int64_t H, std::int64_t W) {
 }
 
 // dy, w, b or missing, residual or missing -> dx; also the forward pass of a transposed convolution, which is why it
-// takes a bias. With an argmax as fifth input, dy is what a max-pooling sends back: see ConvInput.
+// takes a bias. With an argmax as fifth input, dy is what a max-pooling sends back: see ConvInput. With a sixth, which
+// "epilogue" made before, dx is what that activation's gradient lets through.
 Step conv2d_backward_input(const OpSpec& spec) {
   if (!spec.has_in(4)) return gather_step(spec, plan_backward_input);
   if (spec.attributes.has("kernel_shape"))
@@ -221,7 +233,7 @@ Step conv2d_backward_input(const OpSpec& spec) {
   const std::int64_t dy_floats = gathers->all_winograd() ? 0 : pool.N * pool.H * pool.W * pool.C;
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"", (dy_floats + gathers->packed_floats() + gathers->workspace_floats()) * 4,
-          [=, biased = spec.has_in(2), summed = spec.has_in(3)](const StepArgs& a) {
+          [=, biased = spec.has_in(2), summed = spec.has_in(3), gated = has_gate(spec)](const StepArgs& a) {
             ConvInput dy{a.input(0), a.input<std::uint8_t>(4)};
             float* weights = a.scratch() + dy_floats;
             if (dy_floats > 0) {
@@ -229,7 +241,8 @@ Step conv2d_backward_input(const OpSpec& spec) {
               dy = {a.scratch()};
             }
             gathers->pack(a.input(1), weights);
-            const Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue};
+            Ending ending{biased ? a.input(2) : nullptr, summed ? a.input(3) : nullptr, epilogue};
+            if (gated) ending.gate = a.input(kGate);
             gathers->run(dy, weights, ending, a.output(0), weights + gathers->packed_floats());
           },
           gathers->packed_floats()};

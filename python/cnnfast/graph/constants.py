@@ -54,6 +54,30 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
 
 
+_FOLDING_GRADIENTS = frozenset({"conv2d_backward_input", "depthwise_conv2d_backward_input"})
+
+
+def fold_norm_gradients(graph: Graph, keep: Sequence[Value]) -> None:
+    """Moves what a batch normalization in inference multiplies a gradient with into the weights behind it."""
+    fixed = FixedWeights(graph)
+    uses = graph.uses(keep)
+    dropped: set[int] = set()
+    for node in graph.nodes[:]:
+        if node.op.name not in _FOLDING_GRADIENTS:
+            continue
+        norm, w = given(node, 0).node, given(node, 1)
+        if norm is None or norm.op.name != "batch_norm_inference_backward_input" or uses[id(norm.outputs[0])] != 1:
+            continue
+        dy, gamma, variance = norm.inputs
+        if not all(v is None or v in fixed for v in (w, gamma, variance)):
+            continue
+        flat = reshape(w, (-1, *given(norm, 2).spec.known_shape))
+        scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], norm.attributes)
+        node.inputs[:2] = [dy, reshape(scaled, w.spec.known_shape)]
+        dropped.add(id(norm))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
 def pack_weights(graph: Graph) -> None:
     """Gives ops their weights as their kernels want them, where these do not change from run to run."""
     fixed = FixedWeights(graph)
@@ -61,7 +85,7 @@ def pack_weights(graph: Graph) -> None:
     for node in graph.nodes[:]:
         if not isinstance(node.op, Op) or not node.op.packs:
             continue
-        if node.op.name == "conv2d_backward_input" and len(node.inputs) > 4:
+        if node.op.name == "conv2d_backward_input" and len(node.inputs) > 4 and node.inputs[4] is not None:
             continue  # what reads the gradient that a pooling sends back packs its weights itself
         w = given(node, 1)
         if not (w in fixed or id(w) in constant):

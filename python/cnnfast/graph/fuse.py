@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnfast.graph.constants import fold_batch_norms
+from cnnfast.graph.constants import fold_batch_norms, fold_norm_gradients
 from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
 from cnnfast.graph.fuse_moments import fuse_moments
 from cnnfast.graph.values import Graph, Node, Value, given
@@ -17,6 +17,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     remove_unused(graph, keep)
     _absorb_padding(graph, keep)
     fold_batch_norms(graph, keep)
+    fold_norm_gradients(graph, keep)
     _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
     fuse_pointwise_depthwise(graph, keep)
@@ -25,6 +26,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     _fuse_poolings(graph, keep)
     _fuse_pooling_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
+    _fuse_activation_gradients(graph, keep)
     fuse_moments(graph)
 
 
@@ -83,8 +85,7 @@ _RESIDUAL = {"conv2d": 3, "conv2d_backward_input": 3, "batch_norm": 3}
 def _fuse_residuals(graph: Graph, keep: Sequence[Value]) -> None:
     """A sum with a value made before is part of the op that makes the other operand, if nobody else reads that."""
     uses = graph.uses(keep)
-    position = {id(n): i for i, n in enumerate(graph.nodes)}
-    made = lambda v: -1 if v.node is None else position[id(v.node)]  # noqa: E731
+    made = _positions(graph)
     dropped: set[int] = set()
     for node in graph.nodes:
         if node.op.name != "add":
@@ -100,6 +101,12 @@ def _fuse_residuals(graph: Graph, keep: Sequence[Value]) -> None:
         maker.take_over(node)
         dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+def _positions(graph: Graph) -> Callable[[Value], int]:
+    """When each value is made: the position of its node."""
+    position = {id(n): i for i, n in enumerate(graph.nodes)}
+    return lambda v: -1 if v.node is None else position[id(v.node)]
 
 
 def _fuse_epilogues(graph: Graph, keep: Sequence[Value]) -> None:
@@ -141,6 +148,30 @@ def _fuse_activation_and_norm_gradients(graph: Graph, keep: Sequence[Value]) -> 
         node.inputs = [masked.inputs[0], *node.inputs[1:], forward.inputs[2]]
         node.attributes = {**node.attributes, "epilogue": epilogue}
         dropped.add(id(masked))
+    graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+_GATE = 5  # which input of a convolution's gradient is what an activation made whose gradient follows
+
+
+def _fuse_activation_gradients(graph: Graph, keep: Sequence[Value]) -> None:
+    """What a convolution sends back goes through the gradient of the activation before it as it is stored."""
+    uses = graph.uses(keep)
+    made = _positions(graph)
+    dropped: set[int] = set()
+    for node in graph.nodes:
+        if node.op.name not in _ACTIVATION_GRADIENTS:
+            continue
+        dx, y = given(node, 0), given(node, 1)
+        maker = dx.node
+        if maker is None or maker.op.name != "conv2d_backward_input" or "epilogue" in maker.attributes:
+            continue
+        if uses[id(dx)] != 1 or made(y) > made(dx):
+            continue
+        maker.inputs += [None] * (_GATE - len(maker.inputs)) + [y]
+        maker.attributes = {**maker.attributes, "epilogue": node.op.name.removesuffix("_backward")}
+        maker.take_over(node)
+        dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
 
 

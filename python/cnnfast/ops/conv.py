@@ -99,7 +99,12 @@ def _transpose_gradient(node: Node, grads: list[Any], needs: list[bool]) -> list
 
 CONV2D = Op("conv2d", _conv2d_infer, _conv2d_gradient, _conv2d_resolve, epilogues=EPILOGUES, inplace=3, packs=True)
 CONV2D_BACKWARD_INPUT = Op(
-    "conv2d_backward_input", _conv2d_backward_input_infer, _transpose_gradient, epilogues=EPILOGUES, packs=True
+    "conv2d_backward_input",
+    _conv2d_backward_input_infer,
+    _transpose_gradient,
+    epilogues=EPILOGUES,
+    inplace=3,
+    packs=True,
 )
 CONV2D_BACKWARD_WEIGHT = Op("conv2d_backward_weight", _conv2d_backward_weight_infer)
 PACK_WEIGHTS = Op("pack_weights", lambda _, a: [Spec((a["floats"],))])

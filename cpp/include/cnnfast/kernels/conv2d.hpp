@@ -40,7 +40,7 @@ struct GatherConv {
   std::int64_t cell_h = 1, cell_w = 1;
   bool makes_cells() const { return cell_h * cell_w > 1; }
   // Reduce.
-  std::int64_t depth;  // taps * channels
+  std::int64_t depth;   // taps * channels
   const ConvTap* taps;  // n_taps, each with one weight for each pixel of a cell
   std::int64_t n_taps;
   const ConvRun* runs;
