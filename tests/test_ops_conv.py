@@ -37,6 +37,14 @@ SHAPES = [
     # Blocks of pixels of unequal height, whose tiles have unequal heights; pixels that nobody reads.
     (1, 7, 7, 1000, 136, 1, 1, (1, 1), "valid", (1, 1), 1),
     (1, 14, 13, 40, 200, 1, 1, (2, 2), "valid", (1, 1), 1),
+    # First layers, whose gradient by the input makes cells of pixels: weights in several passes, cells cut by the edge,
+    # more channels in a cell than a panel has, taps between which nothing lies.
+    (2, 23, 21, 3, 40, 7, 7, (2, 2), "same", (1, 1), 1),
+    (1, 31, 34, 3, 24, 11, 11, (4, 4), "valid", (1, 1), 1),
+    (2, 12, 9, 1, 16, 5, 5, (3, 3), ((2, 0), (0, 4)), (1, 1), 1),
+    (1, 17, 15, 3, 32, 3, 3, (2, 2), "same", (2, 2), 1),
+    # Pixels that the next tile reads are asked for: long ones, of which several tiles make a task.
+    (2, 15, 13, 160, 64, 1, 1, (1, 1), "valid", (1, 1), 1),
 ]
 
 

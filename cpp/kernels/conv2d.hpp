@@ -125,20 +125,21 @@ struct ConvForwardTile {
   BlockMoments moments;  // of the panel
   bool opens_block;
   std::int64_t cols;
-  const float* ahead;        // a line for each weight row of the pass
-  const std::int64_t* next;  // `at` of the tile behind it, or null
+  const float* ahead;          // a line for each weight row of the pass
+  const std::int64_t* next;    // `at` of the tile behind it, or null
+  const float* const* next_x;  // its pixels, or null
 
   // Asks for what the tile behind this one adds to its sums or reads besides: alone it would wait for each line.
   template <int MR>
   [[gnu::always_inline]] void ask_for_next() const {
     const float* residual = first ? ending.residual : nullptr;
     const float* gate = last ? ending.gate : nullptr;
-    if (!next || !(residual || gate)) return;
-    for (int i = 0; i < MR; ++i)
-      for (std::int64_t k = 0; k < cols; k += kLineFloats) {
-        if (residual) __builtin_prefetch(residual + next[i] + k);
-        if (gate) __builtin_prefetch(gate + next[i] + k);
-      }
+    if (next && (residual || gate))
+      for (int i = 0; i < MR; ++i)
+        for (std::int64_t k = 0; k < cols; k += kLineFloats) {
+          if (residual) __builtin_prefetch(residual + next[i] + k);
+          if (gate) __builtin_prefetch(gate + next[i] + k);
+        }
   }
 
   template <int MR, int NV, bool PARTIAL>
@@ -159,6 +160,15 @@ struct ConvForwardTile {
       const float* a[MR];
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) a[i] = x[i] + run.offset;
+      if constexpr (NV == kTileVecs && !PARTIAL && !AHEAD) {
+        if (next_x) {
+          const float* next_a[MR];
+#pragma GCC unroll 16
+          for (int i = 0; i < MR; ++i) next_a[i] = next_x[i] + run.offset;
+          tile_multiply_asking(tile, a, panel + run.depth * kTileCols, run.length, next_a);
+          continue;
+        }
+      }
       // The panel is padded to full vectors: whole loads, whatever `cols`.
       tile_multiply<MR, NV, false, AHEAD>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length,
                                           AHEAD ? ahead + (run.depth - pass.depth) * kLineFloats : nullptr);
@@ -186,6 +196,16 @@ struct ConvForwardTile {
 static inline const float* conv2d_ahead(const float* weights, std::int64_t rows, std::int64_t tile) {
   constexpr std::int64_t kLines = kTileCols / kLineFloats;  // of a row
   return tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;
+}
+
+// Whether tiles ask for the pixels of the next one: those of 1x1 convolutions, which no tile has read before, where
+// they are long and if both tiles' pixels, x_step floats apart, leave a quarter of the ways of a first-level cache (32
+// KiB, 8 ways) to the weights: lines 4 KiB apart share a set.
+static inline bool conv2d_asks_for_pixels(const GatherConv& conv, std::int64_t x_step) {
+  constexpr std::int64_t kLong = 128, kSetFloats = 1024, kWays = 6;
+  std::int64_t sets = 1;  // that pixels lie in, if they are a power of two apart
+  while (sets < kSetFloats && x_step * sets % kSetFloats != 0) sets *= 2;
+  return conv.n_taps == 1 && conv.channels >= kLong && 2 * kTileRows <= kWays * sets;
 }
 
 // Where in y or argmax the output pixel that has the largest of sums (i, j) to (i + 1, j + 1) begins.
@@ -320,6 +340,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
       }
 
     const BlockMoments moments = BlockMoments{ending.moments, conv.out_c}.of(block_index).at(conv.out_channel_first);
+    const bool asks_for_pixels = conv2d_asks_for_pixels(conv, x_step);
     std::int64_t yt[kTileRows], next[kTileRows];
     for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
       const std::int64_t cols = min_of(kTileCols, end_channel - k0);
@@ -331,7 +352,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
         const float* weights = panel + pass.depth * kTileCols;
         even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {
           for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[first + i] + k0;
-          const bool follows = first + 2 * tile_rows <= pixels;
+          const bool follows = first + 2 * tile_rows <= pixels;  // else the first one, of the next panel
+          const float* const* next_x = !asks_for_pixels ? nullptr : follows ? xs + first + tile_rows : xs;
           if (follows)
             for (std::int64_t i = 0; i < tile_rows; ++i) next[i] = ys[first + tile_rows + i] + k0;
           const float* ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
@@ -350,7 +372,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                                                               first == 0,
                                                               cols,
                                                               ahead,
-                                                              follows ? next : nullptr};
+                                                              follows ? next : nullptr,
+                                                              next_x};
             dispatch_tile(tile_rows, cols, tile);
           };
           ahead ? multiply(std::true_type{}) : multiply(std::false_type{});

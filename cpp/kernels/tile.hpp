@@ -75,6 +75,22 @@ template <int MR, int NV, bool PARTIAL, bool AHEAD = false>
   }
 }
 
+// The same; meanwhile it asks for the rows of the tile behind this one, a line of each at a time: all at once would
+// hold up the tile, and they lie too far apart for the processor to guess.
+template <int MR, int NV>
+[[gnu::always_inline]] static inline void tile_multiply_asking(Tile<MR, NV>& tile, const float* const* a,
+                                                               const float* b, std::int64_t length,
+                                                               const float* const* next) {
+  for (std::int64_t t = 0; t < length; t += kLineFloats, b += kLineFloats * kTileCols) {
+    const float* line[MR];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) __builtin_prefetch(next[i] + t);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) line[i] = a[i] + t;
+    tile_multiply<MR, NV, false>(tile, line, 1, b, kTileCols, kTileCols, min_of(kLineFloats, length - t));
+  }
+}
+
 // The same from rows a_pitch apart and whole vectors of packed columns. Three rows share a register: addresses of
 // twelve would need them all.
 template <int MR, int NV>
