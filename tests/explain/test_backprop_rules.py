@@ -7,6 +7,7 @@ import cnnfast
 from cnnfast import explain, layers
 from cnnfast.explain.backprop_rules import deconvnet, guided_backprop, guided_gradcam
 from cnnfast.explain.gradient import saliency
+from cnnfast.explain.maps import ExplanationWarning
 from tests.explain.networks import images, small_convnet, two_filters
 
 X = np.arange(16.0, dtype=np.float32).reshape(1, 4, 4, 1)
@@ -195,6 +196,17 @@ def test_guided_gradcam_of_a_known_network():
     heat = stretch @ np.array([[0, 4], [31 - 0.5 * 6, 40 - 0.5 * 15]]) @ stretch.T
     expected = heat * boxes([[0, 1], [1, 1]])
     np.testing.assert_allclose(guided_gradcam(model, X, 0, layer="relu")[0, ..., 0], expected, rtol=1e-6)
+
+
+def test_guided_gradcam_warns_of_an_empty_map_and_errs_in_its_own_name():
+    x = cnnfast.Input((4, 4, 1))
+    y = layers.ReLU(name="relu")(layers.Conv2D(1, 3, kernel_initializer="ones")(x))
+    model = cnnfast.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y)))
+    model.layers[-1].set_weights([np.array([[-1.0, -2.0]]), np.zeros(2)])
+    with pytest.warns(ExplanationWarning, match="guided_gradcam"):
+        guided_gradcam(model, X, 0, layer="relu")
+    with pytest.raises(ValueError, match="guided_gradcam"):
+        guided_gradcam(model, X, 0, layer="nothing")
 
 
 def test_guided_gradcam_is_the_product():

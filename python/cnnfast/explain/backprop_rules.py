@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.explain.cam import gradcam
+from cnnfast.explain.cam import mean_gradients
+from cnnfast.explain.cam_method import class_activation, gradient_steps, summed
 from cnnfast.explain.gradient import Channels, check_channels, input_gradients, shown
 from cnnfast.explain.places import LayerLike
 from cnnfast.explain.probe import BATCH_SIZE, Probe, Rules
@@ -135,7 +136,8 @@ def guided_gradcam(
     if probe.several or probe.xs[0].ndim != 4:
         raise ValueError(f"guided_gradcam: expected images (N,H,W,C), the inputs are {[a.shape for a in probe.xs]}")
     check_channels(probe, channels)
-    heat = gradcam(model, x, target, layer, normalize=False, output=output, batch_size=batch_size)
+    steps = gradient_steps(mean_gradients)
+    heat = class_activation(probe, target, layer, steps, summed, False, True, True, False)
     (guided,) = input_gradients(probe, target, _GUIDED)
     return shown(probe, [guided * heat[..., None]], channels)
 

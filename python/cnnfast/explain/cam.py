@@ -20,6 +20,11 @@ from cnnfast.models.model import Model
 from cnnfast.ops.core import Op
 
 
+def mean_gradients(_: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Grad-CAM's weights: the mean of each map's gradient over the positions."""
+    return gradients.mean((1, 2), dtype=np.float64)
+
+
 @by_gradient
 def gradcam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Grad-CAM: the maps of a layer, each weighted by how much the score rises with it.
@@ -34,7 +39,7 @@ def gradcam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         >>> heat.shape
         (4, 16, 16)
     """
-    return gradients.mean((1, 2), dtype=np.float64)
+    return mean_gradients(maps, gradients)
 
 
 @by_gradient

@@ -111,12 +111,17 @@ def cam_method(steps: Steps) -> Method:
 
 def by_gradient(rule: Rule) -> Method:
     """`cam_method` of a rule for weights from maps and the gradients by them."""
+    return cam_method(_named(gradient_steps(rule), rule))
+
+
+def gradient_steps(rule: Rule) -> Steps:
+    """The steps of a rule for weights from maps and the gradients by them."""
 
     def steps(probe: Probe, target: TargetLike, places: list[Place], xs: list[np.ndarray]) -> Iterator[Weighted]:
         for found in probe.run(target, values=places, gradients=True, xs=xs):
             yield [(a, rule(a, g)) for a, g in zip(found.values, found.gradients, strict=True)]
 
-    return cam_method(_named(steps, rule))
+    return steps
 
 
 def _named(function: Any, like: Callable[..., Any]) -> Any:
