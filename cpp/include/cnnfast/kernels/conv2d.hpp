@@ -3,6 +3,7 @@
 // (the sub-pixel decomposition of a transposed convolution), so no zeros are ever multiplied. Where the result has so
 // few channels that they leave most lanes of a vector empty, one gather makes cells of several pixels instead, whose
 // channels lie side by side as those of one pixel; a tap that some pixel of the cell has no use for meets zeros there.
+// What is not finite makes NaN of all pixels of the cells it reaches, then, as with Winograd's algorithm.
 #pragma once
 #include <cstdint>
 
