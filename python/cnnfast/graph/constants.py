@@ -44,11 +44,9 @@ def fold_batch_norms(graph: Graph, keep: Sequence[Value]) -> None:
             continue
         w, b = given(maker, 1), maker.inputs[2]
         channels = mean.spec.known_shape
-        flat = reshape(w, (-1, *channels))
-        scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], node.attributes)
         row = graph.constant(_zeros((1, *channels))) if b is None else reshape(b, (1, *channels))
         shifted = apply(OPS["batch_norm_inference"], [row, gamma, beta, mean, variance], node.attributes)
-        maker.inputs[1:3] = [reshape(scaled, w.spec.known_shape), reshape(shifted, channels)]
+        maker.inputs[1:3] = [_scaled(w, gamma, variance, node), reshape(shifted, channels)]
         maker.take_over(node)
         dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
@@ -71,11 +69,16 @@ def fold_norm_gradients(graph: Graph, keep: Sequence[Value]) -> None:
         dy, gamma, variance = norm.inputs
         if not all(v is None or v in fixed for v in (w, gamma, variance)):
             continue
-        flat = reshape(w, (-1, *given(norm, 2).spec.known_shape))
-        scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], norm.attributes)
-        node.inputs[:2] = [dy, reshape(scaled, w.spec.known_shape)]
+        node.inputs[:2] = [dy, _scaled(w, gamma, given(norm, 2), norm)]
         dropped.add(id(norm))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
+
+
+def _scaled(w: Value, gamma: Value | None, variance: Value, norm: Node) -> Value:
+    """Weights times what a batch normalization in inference multiplies each of their last channels with."""
+    flat = reshape(w, (-1, *variance.spec.known_shape))
+    scaled = apply(OPS["batch_norm_inference_backward_input"], [flat, gamma, variance], norm.attributes)
+    return reshape(scaled, w.spec.known_shape)
 
 
 def pack_weights(graph: Graph) -> None:

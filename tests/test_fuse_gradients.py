@@ -1,0 +1,83 @@
+"""What a convolution sends back is fused with what stands before and behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnfast import ops
+from cnnfast.graph.differentiate import differentiate
+from cnnfast.graph.program import Program
+from cnnfast.graph.values import Graph, Spec, Variable
+from cnnfast.ops.conv import CONV2D_BACKWARD_INPUT
+from cnnfast.ops.core import apply
+from tests.test_fusion import _close as close
+from tests.test_fusion import _compile as compile_ops
+from tests.test_fusion import _random as random
+
+
+# Channels, filters, kernel, strides: cells of pixels, Winograd's algorithm, pixels that no tap reaches, several panels.
+@pytest.mark.parametrize("case", [(3, 20, 7, 2), (5, 9, 3, 1), (40, 48, 3, 1), (24, 40, 1, 2), (130, 140, 1, 1)])
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+@pytest.mark.parametrize("summed", [False, True])
+def test_what_a_convolution_sends_back_goes_through_the_activation_as_it_is_stored(isa, case, activation, summed):
+    channels, filters, kernel, strides = case
+    x, w = 4 * random(2, 13, 12, channels), Variable(random(kernel, kernel, channels, filters))
+    act = getattr(ops, activation)
+    y = act(x)
+    dy = random(*ops.conv2d(y, w.numpy(), strides=strides, padding="same").shape, seed=1)
+    other = random(*x.shape, seed=2)
+
+    def build(v, g, r):
+        a = act(v)
+        z = ops.conv2d(a, w, strides=strides, padding="same")
+        return differentiate(v.graph, [(z, g), *([(a, r)] if summed else [])], [v])
+
+    names, (dx,) = compile_ops(build, [x, dy, other], training=False)
+    assert names == ["pack_weights", activation, "conv2d_backward_input"]
+    exact = ops.conv2d_backward(dy, y, w.numpy(), strides=strides, padding="same")[0] + summed * other
+    passes = (y > 0) & ((y < 6) | (activation == "relu"))
+    close(dx, np.where(passes, exact, 0))
+    assert not dx[~passes].any()
+
+
+@pytest.mark.parametrize("why", ["read elsewhere", "made later"])
+def test_an_activation_gradient_of_something_else_stays_an_op_of_its_own(why):
+    x, w, dy = random(2, 6, 6, 4), Variable(random(3, 3, 4, 5)), random(2, 6, 6, 5, seed=1)
+
+    def build(v, g):
+        size = list(v.shape[1:3])
+        attributes = {"strides": [1, 1], "dilation": [1, 1], "padding": [1, 1, 1, 1], "groups": 1, "size": size}
+        early = None if why == "made later" else ops.relu(v)
+        dx = apply(CONV2D_BACKWARD_INPUT, [g, v.graph.variable(w), None], attributes)
+        y = ops.relu(v) if early is None else early
+        return [ops.relu_backward(dx, y), *([dx] if why == "read elsewhere" else [])]
+
+    names, found = compile_ops(build, [x, dy], training=False)
+    assert "relu_backward" in names
+    exact = ops.conv2d_backward(dy, x, w.numpy(), padding="same")[0]
+    close(found[0], np.where(x > 0, exact, 0))
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise"])
+def test_gradients_through_batch_normalization_in_inference_are_scaled_by_the_weights(kind):
+    x = random(2, 8, 7, 6)
+    w = Variable(random(3, 3, 6, 9) if kind == "conv" else random(3, 3, 6, 2))
+    channels = 9 if kind == "conv" else 12
+    gamma, beta, mean = (Variable(random(channels, seed=i)) for i in (1, 2, 3))
+    variance = Variable(0.5 + random(channels, seed=4) ** 2)
+    run = ops.conv2d if kind == "conv" else ops.depthwise_conv2d
+    dy = random(2, 8, 7, channels, seed=5)
+
+    graph = Graph(training=False)
+    v, g = graph.input(Spec(x.shape)), graph.input(Spec(dy.shape))
+    y = ops.batch_norm_inference(run(v, w, padding="same"), gamma, beta, mean, variance)
+    program = Program(graph, [v, g], differentiate(graph, [(y, g)], [v]))
+    assert graph.nodes[-1].op.name.endswith("conv2d_backward_input")
+    assert graph.nodes[-1].inputs[0] is g
+    back = ops.conv2d_backward if kind == "conv" else ops.depthwise_conv2d_backward
+    for _ in range(2):  # the second time with another gamma
+        scale = gamma.numpy() / np.sqrt(variance.numpy() + 1e-3)
+        exact = back((dy * scale).astype(np.float32), x, w.numpy(), padding="same")[0]
+        close(program.run([x, dy])[1][0], exact)
+        gamma.assign(random(channels, seed=6))
