@@ -186,7 +186,7 @@ def test_functions_of_the_scores_are_targets_without_gradients(method):
 @pytest.mark.parametrize("method", [scorecam, ablationcam])
 def test_functions_that_mix_the_samples_are_named(method):
     name = method.__name__
-    with pytest.raises(TypeError, match=rf"{name}: a target that is a function .* for each sample, got float32 \(\)"):
+    with pytest.raises(ValueError, match=rf"{name}: a target that is a function must keep the samples apart: .* \(\)"):
         method(small_convnet(), images(2), lambda scores: scores.sum())
 
 

@@ -163,7 +163,10 @@ def test_what_is_no_image_or_no_finite_score_is_named():
     with pytest.raises(TypeError, match="occlusion: baseline must be numbers, got 'blur'"):
         occlusion(model, np.ones((1, 6, 5, 2)), window=2, baseline="blur")
     with pytest.raises(TypeError, match="a target that is a function takes the scores"):
-        occlusion(model, np.ones((1, 6, 5, 2)), lambda s: 1.0, window=2)
+        occlusion(model, np.ones((1, 6, 5, 2)), lambda s: 1, window=2)
+    for mixing in (lambda s: 1.0, lambda s: s.sum(keepdims=True)[..., 0].repeat(len(s) + 1)):
+        with pytest.raises(ValueError, match="occlusion: a target that is a function must keep the samples apart"):
+            occlusion(model, np.ones((1, 6, 5, 2)), mixing, window=2)
 
 
 # Occlusion

@@ -88,9 +88,9 @@ def main(args: argparse.Namespace) -> int:
             path, out = next(outputs)
             if not value.any():
                 print(f"{path}: nothing in its map speaks for {names[c]}", file=sys.stderr)
-            title = f"{names[c]} {score[c]:.4f}"
+            title = f"{names[c]} {_share(score[c])}"
             if c != taken:
-                title += f"\ntaken for {names[taken]} {score[taken]:.4f}"
+                title += f"\ntaken for {names[taken]} {_share(score[taken])}"
             _figure(image, value, f"{title}\n{args.method}").savefig(out)
             if args.raw:
                 np.save(out.with_suffix(".npy"), value)
@@ -132,6 +132,11 @@ def _options(args: argparse.Namespace, method: Callable[..., np.ndarray]) -> dic
             raise ValueError(f"--layer: {args.method} looks at no layer")
         options["layer"] = args.layer
     return options
+
+
+def _share(value: float) -> str:
+    """With four digits; what they would round to 0 is said to be below."""
+    return "<0.0001" if 0 < value < 0.00005 else f"{value:.4f}"
 
 
 def _class(target: str, names: Sequence[str]) -> int:

@@ -52,7 +52,7 @@ def gradcam_plus_plus(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     and a network that is linear between its kinks (ReLU, max-pooling); for others this form is an approximation.
 
     Source: Chattopadhay et al., "Grad-CAM++: generalized gradient-based visual explanations for deep convolutional
-    networks" (2018), eq. 7 and 19.
+    networks" (2018), its closed form for an exponential output.
 
     Example:
         >>> gradcam_plus_plus(convnet, images, target=1).shape
@@ -74,7 +74,7 @@ def hirescam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     comes after the layer, flattened or averaged; if averaged, it is the same as Grad-CAM.
 
     Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
-    networks" (2020), section 3.
+    networks" (2020).
 
     Example:
         >>> bool(np.allclose(hirescam(convnet, images, 1), gradcam(convnet, images, 1), atol=1e-5))
@@ -90,7 +90,7 @@ def xgradcam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     sum_k w_k A_k with w_k = sum(g_k A_k) / (sum(A_k) + 1e-7), the sums over positions: the weights with which the maps'
     sum comes closest to the score.
 
-    Source: Fu et al., "Axiom-based Grad-CAM: towards accurate visualization and explanation of CNNs" (2020), section 3.
+    Source: Fu et al., "Axiom-based Grad-CAM: towards accurate visualization and explanation of CNNs" (2020).
 
     Example:
         >>> xgradcam(convnet, images, target=1).shape
@@ -106,7 +106,7 @@ def layercam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
     sum_k relu(g_k) A_k, position by position.
 
-    Source: Jiang et al., "LayerCAM: exploring hierarchical class activation maps for localization" (2021), eq. 5 to 7.
+    Source: Jiang et al., "LayerCAM: exploring hierarchical class activation maps for localization" (2021).
 
     Example:
         >>> layercam(convnet, images, target=1, layer="conv", upsample=False).shape
@@ -121,7 +121,7 @@ def elementwise_cam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
     sum_k relu(g_k A_k), position by position.
 
-    Source: Pillai and Pirsiavash, "Explainable models with consistent interpretations" (2021), section 3.
+    Source: Pillai and Pirsiavash, "Explainable models with consistent interpretations" (2021).
 
     Example:
         >>> elementwise_cam(convnet, images, target=1).shape

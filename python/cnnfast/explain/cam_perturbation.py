@@ -23,8 +23,7 @@ def scorecam(probe: Probe, target: TargetLike, places: list[Place], xs: list[np.
     then scaled to [0, 1]. The score of an empty image, which the paper takes off, is the same for all maps: the softmax
     does not see it. The model runs K times for each image, `batch_size` of them at once.
 
-    Source: Wang et al., "Score-CAM: score-weighted visual explanations for convolutional neural networks" (2020),
-    section 3.
+    Source: Wang et al., "Score-CAM: score-weighted visual explanations for convolutional neural networks" (2020).
 
     Example:
         >>> scorecam(convnet, images, target=1).shape
@@ -44,7 +43,7 @@ def ablationcam(probe: Probe, target: TargetLike, places: list[Place], xs: list[
     for each image, `batch_size` of them at once.
 
     Source: Desai and Ramaswamy, "Ablation-CAM: visual explanations for deep convolutional network via gradient-free
-    localization" (2020), section 3.
+    localization" (2020).
 
     Example:
         >>> ablationcam(convnet, images, target=1).shape

@@ -124,12 +124,17 @@ class HiddenCopies:
 
 
 def applied(op: str, function: Callable[[Any], Any], scores: np.ndarray) -> np.ndarray:
-    """What a target that is a function makes of scores (n, ...): (n, ...). TypeError if it is something else."""
+    """What a target that is a function makes of scores (n, ...): (n, ...)."""
     found = np.asarray(function(scores))
-    if found.ndim == 0 or len(found) != len(scores) or found.dtype.kind != "f":
+    if found.dtype.kind != "f":
         raise TypeError(
             f"{op}: a target that is a function takes the scores {scores.shape} and gives what cnnfast.ops make of "
-            f"them for each sample, got {found.dtype} {found.shape}"
+            f"them, got {found.dtype} {found.shape}"
+        )
+    if found.ndim == 0 or len(found) != len(scores):
+        raise ValueError(
+            f"{op}: a target that is a function must keep the samples apart: of scores {scores.shape} it made "
+            f"{found.shape}"
         )
     return found
 
