@@ -5,6 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import explain, layers, ops
+from cnnfast.explain.probe import Probe
 from tests.explain.networks import images, small_convnet, two_filters
 
 X = np.arange(16.0, dtype=np.float32).reshape(1, 4, 4, 1)
@@ -89,6 +90,22 @@ def test_maps_follow_the_weights_after_training():
     layer = model.get_layer("scores")
     layer.set_weights([2 * w for w in layer.get_weights()])
     np.testing.assert_allclose(raw(model, images(), 1), 2 * before, rtol=1e-6)
+
+
+def test_a_model_is_traced_again_only_when_it_or_the_shapes_change(monkeypatch):
+    traced = []
+    plain = Probe._trace
+    monkeypatch.setattr(Probe, "_trace", lambda self, n: traced.append(n) or plain(self, n))
+    model, x = small_convnet(), images(4)
+    first = explain.gradcam(model, x, 1)
+    assert traced
+    traced.clear()
+    np.testing.assert_array_equal(explain.gradcam(model, x, 1), first)
+    assert not traced
+    explain.gradcam(model, x[:3], 1)
+    assert set(traced) == {3}
+    model.add(layers.Dense(5, name="behind"))
+    assert explain.gradcam(model, x, 4, relu=False).any()  # a class that was not there
 
 
 def test_bits_do_not_depend_on_threads_or_batches():

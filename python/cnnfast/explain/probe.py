@@ -126,7 +126,8 @@ class Probe:
             TypeError, ValueError: see `find` and `last_maps`.
         """
         if isinstance(layer, str) and layer == "auto":
-            return last_maps(self.op, self._trace(min(self.batch_size, self.count))[0], self.places)
+            n = min(self.batch_size, self.count)
+            return self._cached("maps", n, lambda: last_maps(self.op, self._trace(n)[0], self.places))
         return find(self.op, self.places, layer)
 
     def maps(self, layer: LayerLike) -> Place:
@@ -193,9 +194,7 @@ class Probe:
             xs: the inputs of the same n samples, for what does not depend on the place.
         """
         n = len(values)
-        key = ("explain from", n, tuple(a.shape[1:] for a in xs), self._output, place.key)
-        engine: Engine = self.model._engine  # type: ignore[assignment]
-        program = engine.cached(key, lambda: self._build_from(n, place))
+        program = self._cached("from", n, lambda: self._build_from(n, place), place.key)
         return program.run([np.require(a, np.float32, ["C", "A"]) for a in (values, *xs)])[1][0]
 
     def graph(self) -> tuple[Graph, Value]:
@@ -250,15 +249,11 @@ class Probe:
         inputs: bool,
         rules: Rules | None,
     ) -> _Steps:
-        scored = None if self._scored is None else self._scored.index
         needed = function if gradients or inputs else None
-        key = (
-            "explain", n, tuple(a.shape[1:] for a in self.xs), self._output, id(needed), tuple(p.key for p in values),
-            gradients, inputs, None if rules is None else tuple(sorted(rules.items())), scored,
-        )  # fmt: skip
-        engine: Engine = self.model._engine  # type: ignore[assignment]
+        kind = None if rules is None else tuple(sorted(rules.items()))
+        key = n, id(needed), tuple(p.key for p in values), gradients, inputs, kind
         if needed is None:
-            return engine.cached(key, lambda: self._build(n, None, values, gradients, inputs, rules))
+            return self._cached("steps", n, lambda: self._build(n, None, values, gradients, inputs, rules), *key)
         # A function may give something else when it is called the next time, so it serves for this explanation only.
         if key not in self._of_functions or self._of_functions[key][0] is not needed:
             self._of_functions[key] = needed, self._build(n, needed, values, gradients, inputs, rules)
@@ -326,8 +321,21 @@ class Probe:
 
     def _looked_around(self) -> tuple[list[Place], str | None]:
         """The places, and what stands behind the scores."""
-        graph, _, scores, seen_through, output = self._trace(min(self.batch_size, self.count))
-        return places_in(graph, self.model, scores, output), seen_through
+        n = min(self.batch_size, self.count)
+
+        def look() -> tuple[list[Place], str | None]:
+            graph, _, scores, seen_through, output = self._trace(n)
+            return places_in(graph, self.model, scores, output), seen_through
+
+        places, seen_through = self._cached("places", n, look)
+        return list(places), seen_through
+
+    def _cached(self, what: str, n: int, build: Callable[[], Any], *key: Any) -> Any:
+        """What `build` gave for n samples of these shapes; kept with the model's Programs."""
+        shapes = tuple(a.shape[1:] for a in self.xs)
+        scored = None if self._scored is None else self._scored.index
+        engine: Engine = self.model._engine  # type: ignore[assignment]
+        return engine.cached(("explain", what, n, shapes, self._output, scored, *key), build)
 
     def _trace(self, n: int) -> tuple[Graph, list[Value], Value, str | None, Value]:
         """The model in a new graph for n samples: its inputs, the scores, what stands behind them and the output."""
