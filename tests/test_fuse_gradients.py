@@ -81,3 +81,46 @@ def test_gradients_through_batch_normalization_in_inference_are_scaled_by_the_we
         exact = back((dy * scale).astype(np.float32), x, w.numpy(), padding="same")[0]
         close(program.run([x, dy])[1][0], exact)
         gamma.assign(random(channels, seed=6))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+@pytest.mark.parametrize("own", [0, 1])
+def test_zeros_around_an_activation_are_the_padding_of_the_pooling_behind_it(isa, activation, own):
+    act, sides = getattr(ops, activation), ((1, 0), (0, 1))
+    x = 4 * random(2, 11, 8, 5)
+    x[0, :5], x[1, 4:8] = -1, 7  # windows of zeros; ties
+    dy = random(*ops.max_pool2d(ops.zero_pad2d(x, sides), 3, strides=2, padding=own).shape, seed=1)
+
+    def build(v, g):
+        y = ops.max_pool2d(ops.zero_pad2d(act(v), sides), 3, strides=2, padding=own)
+        return [y, *differentiate(v.graph, [(y, g)], [v])]
+
+    names, (y, dx) = compile_ops(build, [x, dy], training=False)
+    assert names == [activation, "max_pool2d", f"{activation}_backward", "max_pool2d_backward"]
+    padded = ops.zero_pad2d(act(x), sides)
+    exact, argmax = ops.max_pool2d_argmax(padded, 3, strides=2, padding=own)
+    back = ops.max_pool2d_backward(dy, argmax, padded.shape[1:3], 3, strides=2, padding=own)
+    np.testing.assert_array_equal(y, exact)
+    np.testing.assert_array_equal(dx, getattr(ops, f"{activation}_backward")(ops.crop2d(back, sides), act(x)))
+
+
+@pytest.mark.parametrize("why", ["negative values", "a window of zeros alone", "positions asked for", "not masked"])
+def test_zeros_that_a_pooling_or_its_gradient_may_take_stay(why):
+    x = random(2, 6, 6, 4) - 0.5
+    sides = 2 if why == "a window of zeros alone" else 1
+    dy = random(*ops.max_pool2d(ops.zero_pad2d(x, sides), 2).shape, seed=1)
+
+    def build(v, g):
+        a = v if why == "negative values" else ops.relu(v)
+        y, argmax = ops.max_pool2d_argmax(ops.zero_pad2d(a, sides), 2)
+        if why == "positions asked for":
+            return [y, argmax]
+        return [y, *differentiate(v.graph, [(y, g)], [a])]
+
+    names, found = compile_ops(build, [x, dy], training=False)
+    assert "zero_pad2d" in names
+    padded = ops.zero_pad2d(x if why == "negative values" else ops.relu(x), sides)
+    y, argmax = ops.max_pool2d_argmax(padded, 2)
+    back = ops.crop2d(ops.max_pool2d_backward(dy, argmax, padded.shape[1:3], 2), sides)
+    np.testing.assert_array_equal(found[0], y)
+    np.testing.assert_array_equal(found[1], argmax if why == "positions asked for" else back)

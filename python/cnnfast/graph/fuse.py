@@ -16,6 +16,7 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     """Removes what nobody uses, then fuses. `keep` are the values that must still be computed."""
     remove_unused(graph, keep)
     _absorb_padding(graph, keep)
+    _absorb_padding_of_poolings(graph, keep)
     fold_batch_norms(graph, keep)
     fold_norm_gradients(graph, keep)
     _fuse_residuals(graph, keep)
@@ -78,6 +79,54 @@ def _sum(padding: Sequence[int], sides: Node) -> list[int]:
     return [a + b for a, b in zip(padding, sides.attributes["padding"], strict=True)]
 
 
+_ACTIVATION_GRADIENTS = frozenset({"relu_backward", "relu6_backward"})
+
+
+def _absorb_padding_of_poolings(graph: Graph, keep: Sequence[Value]) -> None:
+    """Zeros around what an activation made become a max-pooling's padding, which never wins.
+
+    Nor do the zeros, but where all of a window is 0, and there the activation lets no gradient through.
+    """
+    uses = graph.uses(keep)
+    for node in graph.nodes[:]:
+        pad = given(node, 0).node if node.op.name == "max_pool2d" else None
+        if pad is None or pad.op.name != "zero_pad2d":
+            continue
+        x, argmax = given(pad, 0), node.outputs[1:]
+        padding, window = _sum(node.attributes["padding"], pad), node.attributes["pool_size"]
+        if x.node is None or x.node.op.name not in ("relu", "relu6"):
+            continue
+        if max(padding[:2]) >= window[0] or max(padding[2:]) >= window[1]:
+            continue
+        backs = [n for n in graph.nodes if any(v is a for v in n.inputs for a in argmax)]
+        cuts = [_masked_cut(graph, uses, back, pad, x) for back in backs]
+        if None in cuts or sum(uses[id(a)] for a in argmax) != len(backs):
+            continue
+        node.inputs[0] = x
+        node.attributes = {**node.attributes, "padding": padding}
+        for back, cut in zip(backs, cuts, strict=True):
+            assert cut is not None
+            back.attributes = {**back.attributes, "padding": padding, "size": list(x.spec.known_shape[1:3])}
+            back.take_over(cut)
+            graph.nodes.remove(cut)
+    remove_unused(graph, keep)
+
+
+def _masked_cut(graph: Graph, uses: Mapping[int, int], back: Node, pad: Node, x: Value) -> Node | None:
+    """The node that cuts what a pooling sends back to the size of x, if all of that goes through the gradient of the
+    activation that made x."""
+    cut = _only_reader(graph, uses, back.outputs[0]) if back.op.name == "max_pool2d_backward" else None
+    if cut is None or cut.op.name != "crop2d" or cut.attributes["padding"] != pad.attributes["padding"]:
+        return None
+    mask = _only_reader(graph, uses, cut.outputs[0])
+    return cut if mask is not None and mask.op.name in _ACTIVATION_GRADIENTS and mask.inputs[1] is x else None
+
+
+def _only_reader(graph: Graph, uses: Mapping[int, int], value: Value) -> Node | None:
+    readers = [n for n in graph.nodes if any(v is value for v in n.inputs)]
+    return readers[0] if len(readers) == uses[id(value)] == 1 else None
+
+
 # Ops that add one more input to their result as they store it: which input that is.
 _RESIDUAL = {"conv2d": 3, "conv2d_backward_input": 3, "batch_norm": 3}
 
@@ -125,9 +174,6 @@ def _fuse_epilogues(graph: Graph, keep: Sequence[Value]) -> None:
             maker.take_over(node)
             dropped.add(id(node))
     graph.nodes = [n for n in graph.nodes if id(n) not in dropped]
-
-
-_ACTIVATION_GRADIENTS = frozenset({"relu_backward", "relu6_backward"})
 
 
 def _fuse_activation_and_norm_gradients(graph: Graph, keep: Sequence[Value]) -> None:
