@@ -110,24 +110,24 @@ static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std
   return {block, rows * row_pitch, row_pitch};
 }
 
-// AHEAD: it asks for memory from `ahead` on meanwhile.
-template <bool AHEAD>
+// Tiles of a panel of weights in one pass.
 struct ConvForwardTile {
   const GatherConv& conv;
   const ConvPass pass;
-  const float* const* x;   // one pointer a pixel
-  const std::int64_t* at;  // where in y each pixel's first column of the panel lies
-  float* y;
+  float* y;  // all of these begin with the panel's first column
   const float* panel;
-  Ending ending;  // its b begins with the panel's
-  bool first, last;
-  bool stream;           // see stream.hpp
-  BlockMoments moments;  // of the panel
-  bool opens_block;
+  Ending ending;
+  BlockMoments moments;
   std::int64_t cols;
-  const float* ahead;          // a line for each weight row of the pass
-  const std::int64_t* next;    // `at` of the tile behind it, or null
-  const float* const* next_x;  // its pixels, or null
+  bool first, last;
+  bool stream;  // see stream.hpp
+  // Of each tile:
+  const float* const* x = nullptr;       // one pointer a pixel
+  const std::int64_t* at = nullptr;      // where in y each pixel lies
+  const float* const* next_x = nullptr;  // those of the tile behind it, or null
+  const std::int64_t* next = nullptr;
+  const float* ahead = nullptr;  // memory to ask for meanwhile, a line for each weight row of the pass; or null
+  bool opens_block = false;
 
   // Asks for what the tile behind this one adds to its sums or reads besides: alone it would wait for each line.
   template <int MR>
@@ -160,18 +160,23 @@ struct ConvForwardTile {
       const float* a[MR];
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) a[i] = x[i] + run.offset;
-      if constexpr (NV == kTileVecs && !PARTIAL && !AHEAD) {
+      const float* b = panel + run.depth * kTileCols;
+      // The panel is padded to full vectors: whole loads, whatever `cols`.
+      if (ahead) {
+        tile_multiply<MR, NV, false, true>(tile, a, 1, b, kTileCols, cols, run.length,
+                                           ahead + (run.depth - pass.depth) * kLineFloats);
+        continue;
+      }
+      if constexpr (NV == kTileVecs && !PARTIAL) {
         if (next_x) {
           const float* next_a[MR];
 #pragma GCC unroll 16
           for (int i = 0; i < MR; ++i) next_a[i] = next_x[i] + run.offset;
-          tile_multiply_asking(tile, a, panel + run.depth * kTileCols, run.length, next_a);
+          tile_multiply_asking(tile, a, b, run.length, next_a);
           continue;
         }
       }
-      // The panel is padded to full vectors: whole loads, whatever `cols`.
-      tile_multiply<MR, NV, false, AHEAD>(tile, a, 1, panel + run.depth * kTileCols, kTileCols, cols, run.length,
-                                          AHEAD ? ahead + (run.depth - pass.depth) * kLineFloats : nullptr);
+      tile_multiply<MR, NV, false>(tile, a, 1, b, kTileCols, cols, run.length);
     }
     if (last && ending.gate)
       for_tile<MR, NV>([&](int i, int v) {
@@ -181,14 +186,28 @@ struct ConvForwardTile {
     else if (last)
       apply_epilogue(tile, ending.epilogue);
     if (last && moments.rows) add_moments<MR, NV, PARTIAL>(tile, moments, opens_block, cols);
-    for_tile<MR, NV>([&](int i, int v) {
-      if (!PARTIAL && stream)
-        vstream(y + at[i] + v * Vec::width, tile.acc[i][v]);
-      else
-        store_cols<NV, PARTIAL>(y + at[i], v, tile.acc[i][v], cols);
-    });
+    store<MR, NV, PARTIAL>(tile);
+  }
+
+  template <int MR, int NV, bool PARTIAL>
+  [[gnu::always_inline]] void store(const Tile<MR, NV>& tile) const {
+    float* to[MR];  // at first: what is stored might be a field of this, to be read again for each vector
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) to[i] = y + at[i];
+    if (!PARTIAL && stream)
+      for_tile<MR, NV>([&](int i, int v) { vstream(to[i] + v * Vec::width, tile.acc[i][v]); });
+    else
+      for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(to[i], v, tile.acc[i][v], cols); });
   }
 };
+
+// What a tile adds, reads and does besides, from channel k0 on.
+static inline Ending conv2d_ending_from(Ending ending, std::int64_t k0) {
+  if (ending.b) ending.b += k0;
+  if (ending.residual) ending.residual += k0;
+  if (ending.gate) ending.gate += k0;
+  return ending;
+}
 
 // What the `tile`-th tile over `rows` rows of weights asks for, if anything. The weights behind them, of the next pass
 // or panel, come from memory where a network is large, and slower than a tile takes them: the first tiles ask for them,
@@ -326,60 +345,53 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     float* own = keeps ? worker_scratch(worker, 2, pixels * own_pitch + conv.out_channels) : nullptr;
     Ending tile_ending = conv.makes_cells() ? Ending{} : ending;
     if (conv.makes_cells() && ending.b) tile_ending.b = conv2d_cell_bias(conv, ending.b, own + pixels * own_pitch);
-    // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel.
-    const std::int64_t grid_w = conv.grid_w;
-    const std::int64_t x_step = conv.col_step * conv.block_c, y_step = own ? own_pitch : conv.out_col_step * conv.out_c;
+    // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel. A column of pixels is
+    // taken for a row.
+    const bool column = conv.grid_w == 1;
+    const std::int64_t lines = column ? 1 : band, line = column ? band : conv.grid_w;
+    const std::int64_t x_line_step = conv.row_step * block.row_pitch;
+    const std::int64_t x_step = column ? x_line_step : conv.col_step * conv.block_c;
+    const std::int64_t y_line_step = own ? conv.grid_w * own_pitch : conv.out_row_step * conv.out_w * conv.out_c;
+    const std::int64_t y_step = column ? y_line_step : own ? own_pitch : conv.out_col_step * conv.out_c;
     std::int64_t m = 0;
-    for (std::int64_t n = 0; n < images; ++n)
-      for (std::int64_t i = 0; i < band; ++i) {
-        const float* from = block.data + n * block.image_pitch + i * conv.row_step * block.row_pitch;
-        const std::int64_t row = (n0 + n) * conv.out_h + conv.out_row_first + (i0 + i) * conv.out_row_step;
-        std::int64_t to = own ? m * own_pitch - first_channel
-                              : conv.out_channel_first + (row * conv.out_w + conv.out_col_first) * conv.out_c;
-        for (std::int64_t j = 0; j < grid_w; ++j, ++m, from += x_step, to += y_step) xs[m] = from, ys[m] = to;
+    for (std::int64_t n = 0; n < images; ++n) {
+      const std::int64_t row = (n0 + n) * conv.out_h + conv.out_row_first + i0 * conv.out_row_step;
+      const std::int64_t begin = own ? m * own_pitch - first_channel
+                                     : conv.out_channel_first + (row * conv.out_w + conv.out_col_first) * conv.out_c;
+      for (std::int64_t i = 0; i < lines; ++i) {
+        const float* x_line = block.data + n * block.image_pitch + i * x_line_step;
+        const std::int64_t y_line = begin + i * y_line_step;
+        for (std::int64_t j = 0; j < line; ++j, ++m) xs[m] = x_line + j * x_step, ys[m] = y_line + j * y_step;
       }
+    }
 
     const BlockMoments moments = BlockMoments{ending.moments, conv.out_c}.of(block_index).at(conv.out_channel_first);
     const bool asks_for_pixels = conv2d_asks_for_pixels(conv, x_step);
-    std::int64_t yt[kTileRows], next[kTileRows];
-    for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols) {
-      const std::int64_t cols = min_of(kTileCols, end_channel - k0);
-      Ending panel_ending = tile_ending;
-      if (tile_ending.b) panel_ending.b += k0;
+    for (std::int64_t k0 = first_channel; k0 < end_channel; k0 += kTileCols)
       for (std::int64_t p = 0; p < conv.n_passes; ++p) {
         const ConvPass& pass = conv.passes[p];
         const float* panel = packed + k0 * conv.depth;
         const float* weights = panel + pass.depth * kTileCols;
+        const bool last = p + 1 == conv.n_passes;
+        ConvForwardTile tile{conv,
+                             pass,
+                             (own ? own : y) + k0,
+                             panel,
+                             conv2d_ending_from(tile_ending, k0),
+                             moments.at(k0),
+                             min_of(kTileCols, end_channel - k0),
+                             p == 0,
+                             last,
+                             stream && last};
         even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {
-          for (std::int64_t i = 0; i < tile_rows; ++i) yt[i] = ys[first + i] + k0;
           const bool follows = first + 2 * tile_rows <= pixels;  // else the first one, of the next panel
-          const float* const* next_x = !asks_for_pixels ? nullptr : follows ? xs + first + tile_rows : xs;
-          if (follows)
-            for (std::int64_t i = 0; i < tile_rows; ++i) next[i] = ys[first + tile_rows + i] + k0;
-          const float* ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
-          const auto multiply = [&](auto asks) {
-            const ConvForwardTile<decltype(asks)::value> tile{conv,
-                                                              pass,
-                                                              xs + first,
-                                                              yt,
-                                                              own ? own : y,
-                                                              panel,
-                                                              panel_ending,
-                                                              p == 0,
-                                                              p + 1 == conv.n_passes,
-                                                              stream && p + 1 == conv.n_passes,
-                                                              moments.at(k0),
-                                                              first == 0,
-                                                              cols,
-                                                              ahead,
-                                                              follows ? next : nullptr,
-                                                              next_x};
-            dispatch_tile(tile_rows, cols, tile);
-          };
-          ahead ? multiply(std::true_type{}) : multiply(std::false_type{});
+          tile.x = xs + first, tile.at = ys + first, tile.opens_block = first == 0;
+          tile.next = follows ? tile.at + tile_rows : nullptr;
+          tile.next_x = !asks_for_pixels ? nullptr : follows ? tile.x + tile_rows : xs;
+          tile.ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
+          dispatch_tile(tile_rows, tile.cols, tile);
         });
       }
-    }
     if (moments.rows) count_moments(moments.at(first_channel), pixels, end_channel - first_channel);
     if (conv.makes_cells())
       conv2d_spread_cells(conv, ending, own, own_pitch, n0, images, i0, band, y);
