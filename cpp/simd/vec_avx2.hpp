@@ -23,7 +23,7 @@ static inline __m256i vmask_first(std::int64_t n) {
 }
 // The first n lanes; the others read as 0 and are not touched in memory. 0 <= n <= width.
 static inline Vec vload_first(const float* p, std::int64_t n) { return {_mm256_maskload_ps(p, vmask_first(n))}; }
-// In pieces: AMD's processors up to Zen 4 take a dozen cycles for _mm256_maskstore_ps.
+// In pieces: _mm256_maskstore_ps takes Zen 3 a dozen cycles.
 static inline void vstore_first(float* p, Vec a, std::int64_t n) {
   if (n == Vec::width) return vstore(p, a);
   __m128 rest = _mm256_castps256_ps128(a.v);

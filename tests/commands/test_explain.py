@@ -5,7 +5,7 @@ import pytest
 
 import cnnfast
 from cnnfast import applications, explain, layers, utils
-from cnnfast.commands.explain import _figure
+from cnnfast.commands.explain import _figure, _share
 from cnnfast.image import save_img
 from cnnfast.image.decode import read_image
 from tests.commands.conftest import SIZE, draw
@@ -157,3 +157,10 @@ def test_a_model_that_is_no_file_and_no_network_is_refused(halves, run):
     status, _, errors = run("explain", "resnet51", halves)
     assert status == 1
     assert "no file or folder resnet51, and no network of that name" in errors and "ResNet50" in errors
+
+
+@pytest.mark.parametrize(
+    "value, text", [(0.5, "0.5000"), (0.0, "0.0000"), (6e-5, "0.0001"), (4e-5, "<0.0001"), (-2.5, "-2.5000")]
+)
+def test_a_share_too_small_for_its_digits_is_said_to_be_below_them(value, text):
+    assert _share(value) == text
