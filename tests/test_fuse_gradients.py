@@ -124,3 +124,22 @@ def test_zeros_that_a_pooling_or_its_gradient_may_take_stay(why):
     back = ops.crop2d(ops.max_pool2d_backward(dy, argmax, padded.shape[1:3], 2), sides)
     np.testing.assert_array_equal(found[0], y)
     np.testing.assert_array_equal(found[1], argmax if why == "positions asked for" else back)
+
+
+def test_a_gradient_of_another_pooling_keeps_its_zeros():
+    x = random(2, 7, 7, 3)
+    dy = random(*ops.max_pool2d(ops.zero_pad2d(x, 1), 3, strides=2, padding=((1, 0), (0, 0))).shape, seed=1)
+
+    def build(v, g):
+        a = ops.relu(v)
+        y, argmax = ops.max_pool2d_argmax(ops.zero_pad2d(a, 1), 3, strides=2, padding=((1, 0), (0, 0)))
+        back = ops.max_pool2d_backward(g, argmax, (9, 9), 3, strides=2, padding=((0, 1), (0, 0)))
+        return [y, ops.relu_backward(ops.crop2d(back, 1), a)]
+
+    names, (y, dx) = compile_ops(build, [x, dy], training=False)
+    assert "zero_pad2d" in names and "crop2d" in names
+    a = ops.relu(x)
+    exact, argmax = ops.max_pool2d_argmax(ops.zero_pad2d(a, 1), 3, strides=2, padding=((1, 0), (0, 0)))
+    back = ops.max_pool2d_backward(dy, argmax, (9, 9), 3, strides=2, padding=((0, 1), (0, 0)))
+    np.testing.assert_array_equal(y, exact)
+    np.testing.assert_array_equal(dx, ops.relu_backward(ops.crop2d(back, 1), a))

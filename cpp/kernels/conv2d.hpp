@@ -114,16 +114,17 @@ static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std
 struct ConvForwardTile {
   const GatherConv& conv;
   const ConvPass pass;
-  float* y;  // all of these begin with the panel's first column
-  const float* panel;
+  // From the panel's first column on, b, residual and gate of the ending too:
+  float* y;
   Ending ending;
   BlockMoments moments;
+  const float* panel;
   std::int64_t cols;
   bool first, last;
   bool stream;  // see stream.hpp
   // Of each tile:
   const float* const* x = nullptr;       // one pointer a pixel
-  const std::int64_t* at = nullptr;      // where in y each pixel lies
+  const std::int64_t* at = nullptr;      // where in y, residual and gate each pixel lies
   const float* const* next_x = nullptr;  // those of the tile behind it, or null
   const std::int64_t* next = nullptr;
   const float* ahead = nullptr;  // memory to ask for meanwhile, a line for each weight row of the pass; or null
@@ -345,8 +346,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
     float* own = keeps ? worker_scratch(worker, 2, pixels * own_pitch + conv.out_channels) : nullptr;
     Ending tile_ending = conv.makes_cells() ? Ending{} : ending;
     if (conv.makes_cells() && ending.b) tile_ending.b = conv2d_cell_bias(conv, ending.b, own + pixels * own_pitch);
-    // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel. A column of pixels is
-    // taken for a row.
+    // Locals: what is stored might otherwise be a field of conv, to be read again for each pixel. A column of pixels
+    // becomes one line: a loop around a single pixel costs more than the pixel.
     const bool column = conv.grid_w == 1;
     const std::int64_t lines = column ? 1 : band, line = column ? band : conv.grid_w;
     const std::int64_t x_line_step = conv.row_step * block.row_pitch;
@@ -376,9 +377,9 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
         ConvForwardTile tile{conv,
                              pass,
                              (own ? own : y) + k0,
-                             panel,
                              conv2d_ending_from(tile_ending, k0),
                              moments.at(k0),
+                             panel,
                              min_of(kTileCols, end_channel - k0),
                              p == 0,
                              last,

@@ -108,6 +108,15 @@ def test_a_model_is_traced_again_only_when_it_or_the_shapes_change(monkeypatch):
     assert explain.gradcam(model, x, 4, relu=False).any()  # a class that was not there
 
 
+def test_a_layer_that_gets_another_name_is_found_by_it():
+    model, x = small_convnet(), images(2)
+    expected = explain.gradcam(model, x, 1, layer="conv1")
+    model.get_layer("conv1").name = "first"
+    np.testing.assert_array_equal(explain.gradcam(model, x, 1, layer="first"), expected)
+    with pytest.raises(ValueError, match="no layer is named 'conv1'"):
+        explain.gradcam(model, x, 1, layer="conv1")
+
+
 def test_bits_do_not_depend_on_threads_or_batches():
     model, x = small_convnet(), images(7)
     threads = cnnfast.get_threads()

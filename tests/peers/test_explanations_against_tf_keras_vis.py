@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 import numpy as np
@@ -14,8 +13,6 @@ from cnnfast import explain, layers
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 keras = pytest.importorskip("keras", reason="Keras is not installed")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
-sys.modules.setdefault("scipy.ndimage.interpolation", ndimage)  # its name up to SciPy 1.14, which tf-keras-vis asks for
 pytest.importorskip("tf_keras_vis", reason="tf-keras-vis is not installed")
 
 #: Of the largest value.

@@ -62,6 +62,15 @@ class _Steps:
     score_shape: tuple[int, ...]
 
 
+@dataclass
+class _View:
+    """What was found where a model was traced."""
+
+    places: list[Place]
+    seen_through: str | None
+    last_maps: Place | None = None  # once they are asked for
+
+
 class Probe:
     """A model as explanations see it.
 
@@ -77,9 +86,6 @@ class Probe:
         model, op, batch_size: as given.
         xs: the inputs as float32.
         several: whether x was a list.
-        places: where one can look, in the order of running.
-        seen_through: "softmax", "sigmoid" or None: what stands between the scores and the model's output; with `layer`
-            also "relu" and "relu6".
 
     Raises:
         TypeError: no model, or inputs that are no numbers.
@@ -106,10 +112,10 @@ class Probe:
         self.batch_size = whole_number(op, "batch_size", batch_size)
         self._scored: Place | None = None
         self._of_functions: dict[Any, tuple[Callable[[Value], Value], _Steps]] = {}
-        self.places, self.seen_through = self._looked_around()
+        self._view = self._looked_around()
         if layer is not None:
             self._scored = self.place(layer)
-            self.places, self.seen_through = self._looked_around()
+            self._view = self._looked_around()
         if self.seen_through:
             whose = model.name if self._scored is None else self._scored.name
             _log.info("%s: explains the scores before the final %s of %s", op, self.seen_through, whose)
@@ -119,6 +125,17 @@ class Probe:
         """Number of samples."""
         return len(self.xs[0])
 
+    @property
+    def places(self) -> list[Place]:
+        """Where one can look, in the order of running."""
+        return self._view.places
+
+    @property
+    def seen_through(self) -> str | None:
+        """What stands between the scores and the model's output: "softmax" or "sigmoid"; with `layer` also "relu" and
+        "relu6"."""
+        return self._view.seen_through
+
     def place(self, layer: LayerLike) -> Place:
         """The place that a name stands for; "auto" is the last convolutional feature map.
 
@@ -126,8 +143,10 @@ class Probe:
             TypeError, ValueError: see `find` and `last_maps`.
         """
         if isinstance(layer, str) and layer == "auto":
-            n = min(self.batch_size, self.count)
-            return self._cached("maps", n, lambda: last_maps(self.op, self._trace(n)[0], self.places))
+            if self._view.last_maps is None:
+                n = min(self.batch_size, self.count)
+                self._view.last_maps = last_maps(self.op, self._trace(n)[0], self.places)
+            return self._view.last_maps
         return find(self.op, self.places, layer)
 
     def maps(self, layer: LayerLike) -> Place:
@@ -251,13 +270,14 @@ class Probe:
     ) -> _Steps:
         needed = function if gradients or inputs else None
         kind = None if rules is None else tuple(sorted(rules.items()))
-        key = n, id(needed), tuple(p.key for p in values), gradients, inputs, kind
+        key = tuple(p.key for p in values), gradients, inputs, kind
         if needed is None:
             return self._cached("steps", n, lambda: self._build(n, None, values, gradients, inputs, rules), *key)
         # A function may give something else when it is called the next time, so it serves for this explanation only.
-        if key not in self._of_functions or self._of_functions[key][0] is not needed:
-            self._of_functions[key] = needed, self._build(n, needed, values, gradients, inputs, rules)
-        return self._of_functions[key][1]
+        mine = n, id(needed), *key
+        if mine not in self._of_functions or self._of_functions[mine][0] is not needed:
+            self._of_functions[mine] = needed, self._build(n, needed, values, gradients, inputs, rules)
+        return self._of_functions[mine][1]
 
     def _build(
         self,
@@ -319,16 +339,15 @@ class Probe:
             )
         return end
 
-    def _looked_around(self) -> tuple[list[Place], str | None]:
-        """The places, and what stands behind the scores."""
+    def _looked_around(self) -> _View:
         n = min(self.batch_size, self.count)
 
-        def look() -> tuple[list[Place], str | None]:
+        def look() -> _View:
             graph, _, scores, seen_through, output = self._trace(n)
-            return places_in(graph, self.model, scores, output), seen_through
+            return _View(places_in(graph, self.model, scores, output), seen_through)
 
-        places, seen_through = self._cached("places", n, look)
-        return list(places), seen_through
+        names = tuple(layer.name for layer in self.model.all_layers())  # they may change while the structure does not
+        return self._cached("places", n, look, names)
 
     def _cached(self, what: str, n: int, build: Callable[[], Any], *key: Any) -> Any:
         """What `build` gave for n samples of these shapes; kept with the model's Programs."""

@@ -85,7 +85,8 @@ _ACTIVATION_GRADIENTS = frozenset({"relu_backward", "relu6_backward"})
 def _absorb_padding_of_poolings(graph: Graph, keep: Sequence[Value]) -> None:
     """Zeros around what an activation made become a max-pooling's padding, which never wins.
 
-    Nor do the zeros, but where all of a window is 0, and there the activation lets no gradient through.
+    Zeros win nothing there either: each window holds a value of the activation, and none of those is below 0. Where all
+    are 0, and the first of them takes the gradient instead of a zero around them, the activation lets none through.
     """
     uses = graph.uses(keep)
     for node in graph.nodes[:]:
@@ -99,7 +100,7 @@ def _absorb_padding_of_poolings(graph: Graph, keep: Sequence[Value]) -> None:
         if max(padding[:2]) >= window[0] or max(padding[2:]) >= window[1]:
             continue
         backs = [n for n in graph.nodes if any(v is a for v in n.inputs for a in argmax)]
-        cuts = [_masked_cut(graph, uses, back, pad, x) for back in backs]
+        cuts = [_masked_cut(graph, uses, back, node) for back in backs]
         if None in cuts or sum(uses[id(a)] for a in argmax) != len(backs):
             continue
         node.inputs[0] = x
@@ -112,14 +113,19 @@ def _absorb_padding_of_poolings(graph: Graph, keep: Sequence[Value]) -> None:
     remove_unused(graph, keep)
 
 
-def _masked_cut(graph: Graph, uses: Mapping[int, int], back: Node, pad: Node, x: Value) -> Node | None:
-    """The node that cuts what a pooling sends back to the size of x, if all of that goes through the gradient of the
-    activation that made x."""
+def _masked_cut(graph: Graph, uses: Mapping[int, int], back: Node, pool: Node) -> Node | None:
+    """The node that cuts what the gradient of a pooling over zeros gives to the size of what they were put around, if
+    all of that goes through the gradient of the activation that made it."""
+    pad = given(pool, 0).node
+    assert pad is not None
     cut = _only_reader(graph, uses, back.outputs[0]) if back.op.name == "max_pool2d_backward" else None
-    if cut is None or cut.op.name != "crop2d" or cut.attributes["padding"] != pad.attributes["padding"]:
+    if cut is None or any(back.attributes[k] != pool.attributes[k] for k in ("pool_size", "strides", "padding")):
+        return None
+    if cut.op.name != "crop2d" or cut.attributes["padding"] != pad.attributes["padding"]:
         return None
     mask = _only_reader(graph, uses, cut.outputs[0])
-    return cut if mask is not None and mask.op.name in _ACTIVATION_GRADIENTS and mask.inputs[1] is x else None
+    is_masked = mask is not None and mask.op.name in _ACTIVATION_GRADIENTS and mask.inputs[1] is pad.inputs[0]
+    return cut if is_masked else None
 
 
 def _only_reader(graph: Graph, uses: Mapping[int, int], value: Value) -> Node | None:
