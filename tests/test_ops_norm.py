@@ -17,6 +17,7 @@ U = 2.0**-24
 # Channels around the vector width and the strip of four vectors; one, several and uneven slices and blocks of
 # rows; ranks from 2 up.
 SHAPES = [
+    (3, 100000),  # more channels than fit in a block, in fewer rows than there are slices
     (1, 1),
     (2, 3),
     (5, 17),

@@ -17,7 +17,7 @@ static constexpr int kNormVecs = 4;  // vectors of channels that are summed side
 static constexpr std::int64_t kNormCols = kNormVecs * Vec::width;
 
 static inline std::int64_t norm_slices(const BatchNormShape& s) {
-  return max_of(1, min_of(kNormSlices, s.M * s.C / kNormBlockFloats));
+  return max_of(1, min_of(min_of(kNormSlices, s.M), s.M * s.C / kNormBlockFloats));
 }
 
 // Two floats a channel for each slice and two coefficients, or four coefficients.
