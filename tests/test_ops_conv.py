@@ -9,6 +9,7 @@ import pytest
 
 import cnnfast
 from cnnfast import config, ops
+from cnnfast.ops import target
 from tests.oracle import conv as oracle
 from tests.tolerance import assert_sum_close
 
@@ -46,6 +47,9 @@ SHAPES = [
     # Pixels that the next tile reads are asked for: long ones, of which several tiles make a task.
     (2, 15, 13, 160, 64, 1, 1, (1, 1), "valid", (1, 1), 1),
 ]
+
+
+of_the_cpu = pytest.mark.skipif(not target.current().is_cpu, reason="GPUs have other algorithms")
 
 
 def _case(rng, shape):
@@ -191,6 +195,7 @@ def test_winograd_gives_the_same_bits_for_any_number_of_threads(rng, same_bits, 
     same_bits(lambda: ops.conv2d_backward(y, x, w, **options))
 
 
+@of_the_cpu
 @pytest.mark.parametrize("form", WINOGRAD_FORMS)
 def test_forms_of_winograd_are_taken_by_themselves_where_they_are_cheaper(rng, form):
     x, w, b, _, options = _winograd_case(rng, (8, 31, 30, 64, 64, "same", 1), form)
@@ -205,6 +210,7 @@ def test_forms_of_winograd_are_taken_by_themselves_where_they_are_cheaper(rng, f
         assert (mine != plain).any()
 
 
+@of_the_cpu
 def test_the_algorithm_of_convolutions_can_be_chosen_and_changes_bits_but_not_results(rng):
     x, w = rng.standard_normal((4, 20, 20, 64)), rng.standard_normal((3, 3, 64, 64))
     results = {}
@@ -227,6 +233,7 @@ def test_an_unknown_algorithm_is_refused_and_changes_nothing(name):
     assert config.conv2d_algorithm() == "auto"
 
 
+@of_the_cpu
 def test_a_model_notices_another_algorithm(rng):
     model = cnnfast.Sequential([cnnfast.Input((20, 20, 32)), cnnfast.layers.Conv2D(32, 3)])
     x = rng.standard_normal((2, 20, 20, 32)).astype(np.float32)

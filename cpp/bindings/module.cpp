@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "../runtime/cpu_features.hpp"
+#include "cnnfast/backend.hpp"
 #include "cnnfast/fork.hpp"
 #include "cnnfast/kernels.hpp"
 #include "cnnfast/parallel.hpp"
@@ -27,7 +28,8 @@ Dtype dtype_of(const std::string& name) {
   if (name == "float32") return Dtype::float32;
   if (name == "int32") return Dtype::int32;
   if (name == "uint8") return Dtype::uint8;
-  throw py::type_error("expected float32, int32 or uint8, got " + name);
+  if (name == "bfloat16") return Dtype::bfloat16;
+  throw py::type_error("expected float32, int32, uint8 or bfloat16, got " + name);
 }
 
 py::dtype numpy_dtype(Dtype d) {
@@ -36,6 +38,8 @@ py::dtype numpy_dtype(Dtype d) {
       return py::dtype::of<std::int32_t>();
     case Dtype::uint8:
       return py::dtype::of<std::uint8_t>();
+    case Dtype::bfloat16:
+      throw py::type_error("NumPy has no bfloat16: cast to float32 first");
     default:
       return py::dtype::of<float>();
   }
@@ -59,8 +63,16 @@ Attributes attributes_of(const py::dict& d) {
   return a;
 }
 
-Step make_python_step(const std::string& op, const std::vector<std::optional<PySpec>>& in,
-                      const std::vector<PySpec>& out, const py::dict& attributes) {
+const Backend& backend_of(const std::string& device) {
+  if (device == "cpu") return cpu_backend();
+  const Backend* cuda = device == "cuda" ? cuda_backend() : nullptr;
+  if (!cuda)
+    throw py::value_error("this build runs on cpu" + std::string(cuda_backend() ? " or cuda" : "") + ", got " + device);
+  return *cuda;
+}
+
+OpSpec op_spec(const std::string& op, const std::vector<std::optional<PySpec>>& in, const std::vector<PySpec>& out,
+               const py::dict& attributes) {
   OpSpec spec;
   spec.op = op;
   for (const auto& i : in) {
@@ -69,7 +81,15 @@ Step make_python_step(const std::string& op, const std::vector<std::optional<PyS
   }
   for (const auto& o : out) spec.out.push_back(spec_of(o));
   spec.attributes = attributes_of(attributes);
-  return make_step(spec);
+  return spec;
+}
+
+Step make_python_step(const std::string& op, const std::vector<std::optional<PySpec>>& in,
+                      const std::vector<PySpec>& out, const py::dict& attributes, const std::string& device) {
+  const OpSpec spec = op_spec(op, in, out, attributes);
+  const Backend& backend = backend_of(device);
+  const py::gil_scoped_release release;  // a GPU may try several algorithms
+  return backend.make_step(spec);
 }
 
 // The address of an array that a kernel may read (or write): C-contiguous, aligned, of the expected type
@@ -88,6 +108,40 @@ void* checked_address(const py::array& a, const TensorSpec& spec, const char* wh
   return const_cast<void*>(a.data());
 }
 
+// Memory of a device, for arrays that live longer than a Program.
+class DeviceArray {
+ public:
+  DeviceArray(const std::string& device, std::int64_t bytes) {
+    const Backend& backend = backend_of(device);
+    if (!backend.allocate) throw py::value_error("DeviceArray: arrays of the " + device + " are NumPy's");
+    const py::gil_scoped_release release;
+    memory_ = backend.allocate(bytes);
+  }
+  const Memory& memory() const { return *memory_; }
+  void upload(const py::array& from) {
+    check(from, false);
+    const void* data = from.data();
+    const py::gil_scoped_release release;
+    memory_->upload(data);
+  }
+  void download(py::array& to) const {
+    check(to, true);
+    void* data = to.mutable_data();
+    const py::gil_scoped_release release;
+    memory_->download(data);
+  }
+
+ private:
+  void check(const py::array& a, bool write) const {
+    if (!(a.flags() & py::array::c_style)) throw py::value_error("DeviceArray: the array is not C-contiguous");
+    if (a.nbytes() != memory_->bytes())
+      throw py::value_error("DeviceArray: expected " + std::to_string(memory_->bytes()) + " bytes, got " +
+                            std::to_string(a.nbytes()));
+    if (write && !a.writeable()) throw py::value_error("DeviceArray: the array is read-only");
+  }
+  std::unique_ptr<Memory> memory_;
+};
+
 // A Program and what keeps its weights alive.
 struct PyProgram {
   std::unique_ptr<Program> program;
@@ -95,16 +149,17 @@ struct PyProgram {
   std::vector<int> feeds;  // buffer numbers, in the order of run's arguments
 
   PyProgram(const std::vector<PySpec>& specs, const std::vector<std::pair<int, std::int64_t>>& arena,
-            const std::vector<std::pair<int, py::array>>& fixed, std::vector<int> feed_buffers, const py::list& steps,
-            std::int64_t arena_bytes)
+            const std::vector<std::pair<int, py::object>>& fixed, std::vector<int> feed_buffers, const py::list& steps,
+            std::int64_t arena_bytes, const std::string& device)
       : feeds(std::move(feed_buffers)) {
+    const Backend& backend = backend_of(device);
     std::vector<Program::Buffer> buffers;
     for (const PySpec& s : specs) buffers.push_back({spec_of(s), -1, nullptr});
     for (const auto& [i, offset] : arena) buffers.at(static_cast<std::size_t>(i)).offset = offset;
-    for (const auto& [i, array] : fixed) {
+    for (const auto& [i, owner] : fixed) {
       Program::Buffer& b = buffers.at(static_cast<std::size_t>(i));
-      b.fixed = checked_address(array, b.spec, "Program", false);
-      owners.append(array);
+      b.fixed = fixed_address(owner, b.spec, backend);
+      owners.append(owner);
     }
     for (const int f : feeds) buffers.at(static_cast<std::size_t>(f));
     std::vector<ProgramStep> list;
@@ -112,7 +167,17 @@ struct PyProgram {
       const auto t = py::cast<std::tuple<Step, std::vector<int>, std::vector<int>, std::int64_t>>(item);
       list.push_back({std::get<0>(t), std::get<1>(t), std::get<2>(t), std::get<3>(t)});
     }
-    program = std::make_unique<Program>(std::move(buffers), std::move(list), arena_bytes);
+    program = backend.make_program(std::move(buffers), std::move(list), arena_bytes);
+  }
+
+  // Of an array, or where the Program runs on a device, of that device's memory.
+  static void* fixed_address(const py::object& owner, const TensorSpec& spec, const Backend& backend) {
+    if (!backend.allocate) return checked_address(py::cast<py::array>(owner), spec, "Program", false);
+    const Memory& memory = py::cast<const DeviceArray&>(owner).memory();
+    if (memory.bytes() < spec.bytes())
+      throw py::value_error("Program: expected " + std::to_string(spec.bytes()) + " bytes, got " +
+                            std::to_string(memory.bytes()));
+    return memory.address();
   }
 
   // -> (finished, fetched arrays)
@@ -123,25 +188,23 @@ struct PyProgram {
       throw py::value_error("Program: expected " + std::to_string(feeds.size()) + " feeds, got " +
                             std::to_string(arrays.size()));
     if (begin < 0 || end > program->step_count()) throw py::value_error("Program: step out of range");
-    std::vector<std::pair<int, void*>> addresses;
+    Program::Run run;
+    run.begin = begin, run.end = end, run.seed = seed, run.guard = guard, run.guard_step = guard_step;
+    if (guard >= 0) program->buffer(guard);
     for (std::size_t i = 0; i < arrays.size(); ++i)
-      addresses.emplace_back(feeds[i], checked_address(arrays[i], program->buffer(feeds[i]).spec, "Program", false));
+      run.feeds.emplace_back(feeds[i], checked_address(arrays[i], program->buffer(feeds[i]).spec, "Program", false));
     std::vector<py::array> results;
-    std::vector<void*> targets;
     for (const int f : fetch) {
       const TensorSpec& spec = program->buffer(f).spec;
       results.emplace_back(numpy_dtype(spec.dtype), spec.shape);
-      targets.push_back(results.back().mutable_data());
+      run.fetches.emplace_back(f, results.back().mutable_data());
     }
     bool finished = false;
     {
       const py::gil_scoped_release release;
       const DelayForks delay;
       const std::lock_guard<std::mutex> lock(program->lock());
-      finished = program->run(addresses, begin, end, seed, guard, guard_step);
-      for (std::size_t i = 0; i < fetch.size(); ++i)
-        std::memcpy(targets[i], program->address(fetch[i]),
-                    static_cast<std::size_t>(program->buffer(fetch[i]).spec.bytes()));
+      finished = program->run(run);
     }
     return {finished, results};
   }
@@ -158,7 +221,8 @@ py::array_t<std::uint8_t> arena_array(std::int64_t bytes) {
 
 // One op on arrays, outside any Program.
 void run_step(const std::string& op, const std::vector<std::optional<py::array>>& in, const std::vector<py::array>& out,
-              const py::dict& attributes, std::uint64_t seed) {
+              const py::dict& attributes, std::uint64_t seed, const std::string& device,
+              const std::vector<int>& updates) {
   const auto spec = [](const py::array& a) {
     return PySpec(py::cast<std::string>(py::str(a.dtype())),
                   std::vector<std::int64_t>(a.shape(), a.shape() + a.ndim()));
@@ -174,11 +238,13 @@ void run_step(const std::string& op, const std::vector<std::optional<py::array>>
     out_specs.push_back(spec(a));
     pointers.push_back(checked_address(a, spec_of(spec(a)), op.c_str(), true));
   }
-  const Step step = make_python_step(op, in_specs, out_specs, attributes);
+  const OpSpec what = op_spec(op, in_specs, out_specs, attributes);
+  const Backend& backend = backend_of(device);
+  const std::vector<void*> inputs(pointers.begin(), pointers.begin() + static_cast<std::ptrdiff_t>(in.size()));
+  const std::vector<void*> outputs(pointers.begin() + static_cast<std::ptrdiff_t>(in.size()), pointers.end());
   const py::gil_scoped_release release;
   const DelayForks delay;
-  const Arena workspace(step.workspace_bytes);
-  step.run({pointers.data(), pointers.data() + in.size(), workspace.data(), seed});
+  backend.run_step(what, inputs, outputs, updates, seed);
 }
 
 // Passes over memory, for the floors of benchmarks.
@@ -219,7 +285,8 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "cnnfast's compiled engine. Private: use cnnfast.ops and the layers.";
 
   py::class_<Step>(m, "Step")
-      .def(py::init(&make_python_step), py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"))
+      .def(py::init(&make_python_step), py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"),
+           py::arg("device") = "cpu")
       .def_readonly("op", &Step::op)
       .def_readonly("workspace_bytes", &Step::workspace_bytes)
       .def_readonly("packed_floats", &Step::packed_floats)
@@ -232,9 +299,10 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<PyProgram>(m, "Program")
       .def(py::init<const std::vector<PySpec>&, const std::vector<std::pair<int, std::int64_t>>&,
-                    const std::vector<std::pair<int, py::array>>&, std::vector<int>, const py::list&, std::int64_t>(),
+                    const std::vector<std::pair<int, py::object>>&, std::vector<int>, const py::list&, std::int64_t,
+                    const std::string&>(),
            py::arg("specs"), py::arg("arena"), py::arg("fixed"), py::arg("feeds"), py::arg("steps"),
-           py::arg("arena_bytes"))
+           py::arg("arena_bytes"), py::arg("device") = "cpu")
       .def("run", &PyProgram::run, py::arg("feeds"), py::arg("fetch"), py::arg("seed"), py::arg("begin"),
            py::arg("end"), py::arg("guard") = -1, py::arg("guard_step") = -1)
       .def_property_readonly("step_count", [](const PyProgram& p) { return p.program->step_count(); })
@@ -251,7 +319,26 @@ PYBIND11_MODULE(_core, m) {
   m.def("arena_array", &arena_array, "Zeros, in huge pages where the system offers them.", py::arg("bytes"));
 
   m.def("run_step", &run_step, py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"),
-        py::arg("seed") = 0);
+        py::arg("seed") = 0, py::arg("device") = "cpu", py::arg("updates") = std::vector<int>{});
+
+  py::register_exception<DeviceError>(m, "DeviceError", PyExc_RuntimeError);
+  py::class_<DeviceArray>(m, "DeviceArray")
+      .def(py::init<const std::string&, std::int64_t>(), py::arg("device"), py::arg("bytes"))
+      .def_property_readonly("nbytes", [](const DeviceArray& a) { return a.memory().bytes(); })
+      .def("upload", &DeviceArray::upload, py::arg("array"))
+      .def("download", &DeviceArray::download, py::arg("array"));
+
+  m.def("has_cuda", [] { return cuda_backend() != nullptr; });
+  m.def("cuda_devices", [] {
+    std::vector<std::tuple<std::string, std::string, std::int64_t, std::pair<int, int>>> rows;
+    for (const DeviceInfo& d : cuda_devices())
+      rows.emplace_back(d.name, d.description, d.memory_bytes, std::make_pair(d.major, d.minor));
+    return rows;
+  });
+  m.def("set_cuda_device", &set_cuda_device, py::arg("index"));
+  m.def("set_cuda_tf32", &set_cuda_tf32, py::arg("allowed"));
+  m.def("set_cuda_library_paths", &set_cuda_library_paths, py::arg("folders"));
+  m.def("cuda_libraries", &cuda_libraries);
 
   m.def(
       "plan_memory",

@@ -1,13 +1,11 @@
 #include "cnnfast/program.hpp"
 
-#include <chrono>
-#include <cmath>
 #include <stdexcept>
 #include <string>
 
 namespace cnnfast {
 
-std::int64_t dtype_size(Dtype dtype) { return dtype == Dtype::uint8 ? 1 : 4; }
+std::int64_t dtype_size(Dtype dtype) { return dtype == Dtype::uint8 ? 1 : dtype == Dtype::bfloat16 ? 2 : 4; }
 
 std::int64_t TensorSpec::count() const {
   constexpr std::int64_t kMost = std::int64_t{1} << 48;
@@ -49,14 +47,11 @@ const std::vector<std::int64_t>& Attributes::list(const std::string& name) const
 }
 
 Program::Program(std::vector<Buffer> buffers, std::vector<ProgramStep> steps, std::int64_t arena_bytes)
-    : buffers_(std::move(buffers)), steps_(std::move(steps)), arena_(arena_bytes) {
-  addresses_.reserve(buffers_.size());
-  for (const Buffer& b : buffers_) {
+    : buffers_(std::move(buffers)), steps_(std::move(steps)), step_seconds_(steps_.size()), arena_bytes_(arena_bytes) {
+  for (const Buffer& b : buffers_)
     if (b.offset >= 0 && b.offset + b.spec.bytes() > arena_bytes)
       throw std::invalid_argument("Program: a buffer ends past the arena");
-    addresses_.push_back(b.offset >= 0 ? arena_.data() + b.offset : b.fixed);
-  }
-  const int count = buffer_count();
+  const int count = static_cast<int>(buffers_.size());
   for (const ProgramStep& s : steps_) {
     for (const int i : s.in)
       if (i < -1 || i >= count) throw std::invalid_argument("Program: no buffer " + std::to_string(i));
@@ -65,30 +60,19 @@ Program::Program(std::vector<Buffer> buffers, std::vector<ProgramStep> steps, st
     if (s.workspace_offset < 0 || s.workspace_offset + s.step.workspace_bytes > arena_bytes)
       throw std::invalid_argument("Program: a workspace ends past the arena");
   }
-  step_seconds_.resize(steps_.size());
 }
 
-bool Program::run(const std::vector<std::pair<int, void*>>& feeds, std::int64_t begin, std::int64_t end,
-                  std::uint64_t seed, int guard, std::int64_t guard_step) {
-  for (const auto& [buffer, address] : feeds) addresses_.at(static_cast<std::size_t>(buffer)) = address;
-  std::vector<void*> pointers;
-  for (std::int64_t i = begin; i < end; ++i) {
-    const ProgramStep& s = steps_[static_cast<std::size_t>(i)];
-    pointers.clear();
-    for (const int b : s.in) pointers.push_back(b < 0 ? nullptr : addresses_[static_cast<std::size_t>(b)]);
-    for (const int b : s.out) pointers.push_back(addresses_[static_cast<std::size_t>(b)]);
-    const StepArgs args{pointers.data(), pointers.data() + s.in.size(), arena_.data() + s.workspace_offset, seed};
-    if (profiling_) {
-      const auto start = std::chrono::steady_clock::now();
-      s.step.run(args);
-      step_seconds_[static_cast<std::size_t>(i)] =
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    } else {
-      s.step.run(args);
-    }
-    if (guard >= 0 && i == guard_step && !std::isfinite(*static_cast<const float*>(address(guard)))) return false;
-  }
-  return true;
+Program::Pointers::Pointers(const ProgramStep& step, const std::vector<void*>& addresses) : inputs_(step.in.size()) {
+  pointers_.reserve(step.in.size() + step.out.size());
+  for (const int b : step.in) pointers_.push_back(b < 0 ? nullptr : addresses[static_cast<std::size_t>(b)]);
+  for (const int b : step.out) pointers_.push_back(addresses[static_cast<std::size_t>(b)]);
+}
+
+std::vector<void*> Program::addresses_in(unsigned char* arena) const {
+  std::vector<void*> addresses;
+  addresses.reserve(buffers_.size());
+  for (const Buffer& b : buffers_) addresses.push_back(b.offset >= 0 ? arena + b.offset : b.fixed);
+  return addresses;
 }
 
 }  // namespace cnnfast

@@ -16,6 +16,7 @@
 
 #include "../runtime/team.hpp"
 #include "check.hpp"
+#include "cnnfast/backend.hpp"
 #include "cnnfast/fork.hpp"
 #include "cnnfast/parallel.hpp"
 #include "cnnfast/program.hpp"
@@ -320,7 +321,7 @@ TEST(runtime, program_refuses_buffers_and_steps_outside_its_memory) {
     std::vector<Program::Buffer> buffers(2);
     buffers[0].spec = buffers[1].spec = spec.in[0];
     buffers[0].offset = 0, buffers[1].offset = offset;
-    Program(buffers, {{make_step(spec), {in}, {out}, 0}}, 128);
+    cpu_backend().make_program(buffers, {{make_step(spec), {in}, {out}, 0}}, 128);
   };
   program(64, 0, 1);
   CHECK(throws<std::invalid_argument>("ends past the arena", [&] { program(65, 0, 1); }));

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
         utils,
     )
     from cnnfast.formats import load_model
+    from cnnfast.hardware import device, devices, set_device
     from cnnfast.layers.input import Input
     from cnnfast.models import Model, Sequential
+    from cnnfast.ops.engine import DeviceError
     from cnnfast.schedules import lr_find
 
 _MODULES = (
@@ -47,20 +49,28 @@ _MODULES = (
 )  # fmt: skip
 _NAMES = {
     "Input": "cnnfast.layers.input",
+    "DeviceError": "cnnfast.ops.engine",
     "Model": "cnnfast.models",
     "Sequential": "cnnfast.models",
+    "device": "cnnfast.hardware",
+    "devices": "cnnfast.hardware",
     "load_model": "cnnfast.formats",
     "lr_find": "cnnfast.schedules",
+    "set_device": "cnnfast.hardware",
 }
 
 __all__ = [
+    "DeviceError",
     "Input",
     "Model",
     "Sequential",
     "__version__",
+    "device",
+    "devices",
     "get_threads",
     "load_model",
     "lr_find",
+    "set_device",
     "set_threads",
     *_MODULES,
 ]

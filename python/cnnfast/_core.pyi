@@ -17,6 +17,7 @@ class Step:
         inputs: Sequence[_Spec | None],
         outputs: Sequence[_Spec],
         attributes: Mapping[str, _Attribute],
+        device: str = "cpu",
     ) -> None: ...
     @property
     def op(self) -> str: ...
@@ -32,17 +33,19 @@ class Step:
 class Program:
     """A flat list of steps over one arena, built once and run many times.
 
-    A buffer lies in the arena (`arena`: number and offset in bytes), in an array (`fixed`) or where each
-    run's feed is (`feeds`). A step is (step, input buffers or -1, output buffers, offset of its workspace).
+    A buffer lies in the arena (`arena`: number and offset in bytes), in an array (`fixed`; of the device that the
+    Program runs on) or where each run's feed is (`feeds`). A step is (step, input buffers or -1, output buffers, offset
+    of its workspace).
     """
     def __init__(
         self,
         specs: Sequence[_Spec],
         arena: Sequence[tuple[int, int]],
-        fixed: Sequence[tuple[int, _Array]],
+        fixed: Sequence[tuple[int, _Array | DeviceArray]],
         feeds: Sequence[int],
         steps: Sequence[tuple[Step, Sequence[int], Sequence[int], int]],
         arena_bytes: int,
+        device: str = "cpu",
     ) -> None: ...
     def run(
         self,
@@ -68,7 +71,27 @@ def run_step(
     outputs: Sequence[_Array],
     attributes: Mapping[str, _Attribute],
     seed: int = 0,
+    device: str = "cpu",
+    updates: Sequence[int] = ...,
 ) -> None: ...
+
+class DeviceArray:
+    """Memory of a device ("cuda"), for arrays that live longer than a Program."""
+    def __init__(self, device: str, bytes: int) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+    def upload(self, array: _Array) -> None: ...
+    def download(self, array: _Array) -> None: ...
+
+class DeviceError(RuntimeError):
+    """What a device or its driver refuses."""
+
+def has_cuda() -> bool: ...
+def cuda_devices() -> list[tuple[str, str, int, tuple[int, int]]]: ...
+def set_cuda_device(index: int) -> None: ...
+def set_cuda_tf32(allowed: bool) -> None: ...
+def set_cuda_library_paths(folders: Sequence[str]) -> None: ...
+def cuda_libraries() -> list[tuple[str, str]]: ...
 def plan_memory(blocks: Sequence[tuple[int, int, int]]) -> tuple[int, list[int]]: ...
 def window_output_size(size: int, kernel: int, stride: int, dilation: int, pad_lo: int, pad_hi: int) -> int: ...
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnfast.ops import engine
+from cnnfast.ops import engine, target
 
 
 def set_conv2d_algorithm(name: str) -> None:
@@ -37,3 +37,30 @@ def set_conv2d_algorithm(name: str) -> None:
 def conv2d_algorithm() -> str:
     """What `set_conv2d_algorithm` has set."""
     return engine.conv2d_algorithm()
+
+
+def set_policy(name: str) -> None:
+    """How precisely GPUs compute from now on; models notice by themselves. On the CPU everything is float32.
+
+    Args:
+        name: "float32": all products are of float32 numbers. "tensorfloat32": factors are rounded to 10 bits of
+            fraction, as tensor cores want them; everything else is float32. "mixed_bfloat16": what flows between
+            layers is bfloat16 (8 bits of fraction, half the memory), while weights, statistics, losses and sums stay
+            float32. At start: CNNFAST_POLICY, else "float32".
+
+    Raises:
+        ValueError: another name; nothing is changed.
+
+    Example:
+        >>> set_policy("float32")
+        >>> policy()
+        'float32'
+
+    Source: Micikevicius et al., "Mixed Precision Training" (2018).
+    """
+    target.choose_policy(name)
+
+
+def policy() -> str:
+    """What `set_policy` has set."""
+    return target.current().policy

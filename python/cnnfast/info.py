@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnfast._version import __version__
-from cnnfast.ops import engine
+from cnnfast.ops import engine, target
 
 _DEPENDENCIES = ("numpy", "matplotlib", "safetensors", "pooch")
 
@@ -47,9 +47,21 @@ def system_info() -> dict[str, Any]:
         "threads": engine.num_threads(),
         "threads_allowed": engine.default_num_threads(),
         "threading": engine.threading_backend(),
-        "cuda": False,
+        **_cuda_info(),
         "dependencies": versions,
     }
+
+
+def _cuda_info() -> dict[str, Any]:
+    """Whether this build has CUDA, the GPUs or why there are none, and NVIDIA's libraries."""
+    if not engine.has_cuda():
+        return {"cuda": False, "gpus": [], "cuda_libraries": {}}
+    target.find_libraries()
+    try:
+        gpus = [f"{name} {description}" for name, description, *_ in engine.cuda_devices()]
+        return {"cuda": True, "gpus": gpus, "cuda_libraries": dict(engine.cuda_libraries())}
+    except engine.DeviceError as error:
+        return {"cuda": True, "gpus": [str(error)], "cuda_libraries": {}}
 
 
 def info_text() -> str:
@@ -61,7 +73,8 @@ def info_text() -> str:
         "CPU": i["cpu"],
         "instruction set": f"{i['isa']} (available: {', '.join(i['isas_available'])})",
         "threads": f"{i['threads']} of {i['threads_allowed']} allowed, {i['threading']}",
-        "CUDA": "built" if i["cuda"] else "not built",
+        "CUDA": ", ".join(i["gpus"]) if i["cuda"] else "not built",
+        **i["cuda_libraries"],
         **i["dependencies"],
     }
     width = max(map(len, rows))

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnfast import multipliers, schedules
 from cnnfast.configurable import describe
-from cnnfast.graph.values import Graph, Spec, Value, Variable
+from cnnfast.graph.values import Graph, HostVariable, Spec, Value, Variable
 from cnnfast.ops import optimizer as update_ops
 from cnnfast.registry import Registry
 
@@ -72,7 +72,7 @@ class Optimizer:
         self._rate = 0.0
         self.learning_rate = learning_rate
         self.learning_rate_multipliers = learning_rate_multipliers
-        self._hypers: dict[tuple[float, bool], Variable] = {}  # by the factor of the rate and whether weights decay
+        self._hypers: dict[tuple[float, bool], HostVariable] = {}  # by the factor of the rate and whether weights decay
         self._slots: dict[Variable, dict[str, Variable]] = {}
         self._undecayed: set[Variable] = set()
         self._undecayed_names: list[str] = []
@@ -208,6 +208,7 @@ class Optimizer:
             numbers = self._numbers(factor * rate)
             decay = factor * rate * (self.weight_decay or 0.0) if decays else 0.0
             hyper._value[: 1 + len(numbers)] = [decay, *numbers]
+            hyper.changed()
 
     def finish_step(self) -> None:
         """Counts a step that was made."""
@@ -217,11 +218,11 @@ class Optimizer:
         """What the kernel reads after the decay (see cpp/include/cnnfast/kernels/optimizer.hpp)."""
         raise TypeError(f"{type(self).__name__}: an optimizer must define _numbers()")
 
-    def _hyper(self, factor: float, decays: bool) -> Variable:
+    def _hyper(self, factor: float, decays: bool) -> HostVariable:
         """The numbers that the kernels read for weights of this factor: `prepare_step` writes them."""
         key = (factor, decays)
         if key not in self._hypers:
-            self._hypers[key] = Variable(np.zeros(8), f"{self.name}/hyper", trainable=False)
+            self._hypers[key] = HostVariable(np.zeros(8), f"{self.name}/hyper", trainable=False)
         return self._hypers[key]
 
     def update_ops(

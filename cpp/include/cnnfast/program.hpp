@@ -6,12 +6,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace cnnfast {
 
-enum class Dtype : int { float32 = 0, int32 = 1, uint8 = 2 };
+enum class Dtype : int { float32 = 0, int32 = 1, uint8 = 2, bfloat16 = 3 };  // bfloat16: on devices only
 std::int64_t dtype_size(Dtype dtype);
 
 struct TensorSpec {
@@ -46,12 +47,18 @@ struct OpSpec {
   bool has_in(std::size_t i) const { return i < in_present.size() && in_present[i]; }
 };
 
+struct DeviceRun;  // cpp/cuda/device_run.hpp
+
 // What a step gets when it runs. A missing optional input is null.
 struct StepArgs {
   void* const* in;
   void* const* out;
   void* workspace;
   std::uint64_t seed;  // of this run; random steps mix it with their own attribute "salt"
+  // On a device, all addresses are in its memory; the seed is in `run`, so that a captured step can be run again.
+  void* stream = nullptr;
+  DeviceRun* run = nullptr;
+  const float* guard = nullptr;  // of updates: they do nothing unless it is finite; null: there is none
   template <class T = float>
   const T* input(int i) const {
     return static_cast<const T*>(in[i]);
@@ -65,6 +72,19 @@ struct StepArgs {
   float* scratch() const { return static_cast<float*>(workspace); }
 };
 
+// What a device can do for several steps in a row at once, such as the updates of many weights.
+class Joinable {
+ public:
+  struct Call {
+    const Joinable* step;
+    StepArgs args;
+  };
+  virtual ~Joinable() = default;
+  virtual bool joins(const Joinable& other) const = 0;
+  // All of them join this one.
+  virtual void run(const std::vector<Call>& calls) const = 0;
+};
+
 // One kernel call with everything decided that shapes and settings decide.
 struct Step {
   std::string op;
@@ -76,12 +96,17 @@ struct Step {
   std::vector<std::int64_t> packed_layout = {};
   // Blocks of its result whose moments a convolution can give as a second output, (blocks, 4, K); 0: it cannot.
   std::int64_t moment_blocks = 0;
+  // Null: the step runs alone.
+  std::shared_ptr<const Joinable> joinable = nullptr;
 };
-
-Step make_step(const OpSpec& spec);  // throws std::invalid_argument for an unknown op
 
 using StepFactory = Step (*)(const OpSpec&);
 using StepRegistry = std::map<std::string, StepFactory>;
+
+// The step of an op on the CPU. Throws std::invalid_argument for an unknown op.
+Step make_step(const OpSpec& spec);
+// The step that a registry's factory makes, once sizes and settings are known to be possible.
+Step make_registered_step(const StepRegistry& registry, const OpSpec& spec);
 
 // Zero-initialised pages, huge where the system offers them.
 class Arena {
@@ -111,41 +136,69 @@ struct ProgramStep {
   std::int64_t workspace_offset = 0;
 };
 
+// What runs steps over buffers, on the CPU or on a device (backend.hpp).
 class Program {
  public:
-  // A buffer lies in the arena (offset >= 0), at a fixed address (a weight), or where each run's feed is (neither).
+  // A buffer lies in the arena (offset >= 0), at a fixed address (a weight), or it is fed at each run (neither).
   struct Buffer {
     TensorSpec spec;
     std::int64_t offset = -1;
     void* fixed = nullptr;
   };
 
-  Program(std::vector<Buffer> buffers, std::vector<ProgramStep> steps, std::int64_t arena_bytes);
+  // Steps [begin, end) with these feeds; fetches are copied out behind them. If buffer `guard` (a float; -1: none) is
+  // not finite after step `guard_step`, no step behind that one updates anything.
+  struct Run {
+    std::vector<std::pair<int, const void*>> feeds;  // buffer, address of the host's array
+    std::vector<std::pair<int, void*>> fetches;
+    std::int64_t begin = 0, end = 0;
+    std::uint64_t seed = 0;
+    int guard = -1;
+    std::int64_t guard_step = -1;
+  };
 
-  // Runs steps [begin, end). `feeds` are (buffer, address). If buffer `guard` (a float; -1: none) is not finite after
-  // step `guard_step`, the rest is skipped. Returns whether all steps ran.
-  bool run(const std::vector<std::pair<int, void*>>& feeds, std::int64_t begin, std::int64_t end, std::uint64_t seed,
-           int guard, std::int64_t guard_step);
+  // Throws std::invalid_argument for buffers and workspaces that do not lie in the arena, and for numbers of buffers
+  // that there are not.
+  Program(std::vector<Buffer> buffers, std::vector<ProgramStep> steps, std::int64_t arena_bytes);
+  virtual ~Program() = default;
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // Returns whether the guard let all steps run. One run at a time: the caller holds `lock`.
+  virtual bool run(const Run& run) = 0;
 
   const Buffer& buffer(int i) const { return buffers_.at(static_cast<std::size_t>(i)); }
-  int buffer_count() const { return static_cast<int>(buffers_.size()); }
-  const void* address(int i) const { return addresses_.at(static_cast<std::size_t>(i)); }
   std::int64_t step_count() const { return static_cast<std::int64_t>(steps_.size()); }
-  std::int64_t arena_bytes() const { return arena_.bytes(); }
-  std::mutex& lock() { return lock_; }  // held by the caller around run and the reading of results
+  std::int64_t arena_bytes() const { return arena_bytes_; }
+  std::mutex& lock() { return lock_; }
 
   // Seconds each step took in its latest run, when profiling is on.
   void set_profiling(bool on) { profiling_ = on; }
   const std::vector<double>& step_seconds() const { return step_seconds_; }
   const std::string& step_op(std::int64_t i) const { return steps_.at(static_cast<std::size_t>(i)).step.op; }
 
- private:
+ protected:
+  // What a step reads and writes, given the address of each buffer.
+  class Pointers {
+   public:
+    Pointers(const ProgramStep& step, const std::vector<void*>& addresses);
+    void* const* in() const { return pointers_.data(); }
+    void* const* out() const { return pointers_.data() + inputs_; }
+
+   private:
+    std::vector<void*> pointers_;
+    std::size_t inputs_;
+  };
+  // The address of each buffer of an arena; null where a feed's will be.
+  std::vector<void*> addresses_in(unsigned char* arena) const;
+
   std::vector<Buffer> buffers_;
   std::vector<ProgramStep> steps_;
-  Arena arena_;
-  std::vector<void*> addresses_;
   std::vector<double> step_seconds_;
   bool profiling_ = false;
+
+ private:
+  std::int64_t arena_bytes_;
   std::mutex lock_;
 };
 

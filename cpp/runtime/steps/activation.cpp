@@ -1,16 +1,11 @@
+#include "activation.hpp"
+
 #include "cnnfast/kernels.hpp"
 #include "epilogue.hpp"
 #include "families.hpp"
 
 namespace cnnfast {
 namespace {
-
-// The attribute "negative_slope" of leaky_relu or "alpha" of elu.
-float parameter_of(const Attributes& attributes) {
-  for (const char* name : {"negative_slope", "alpha"})
-    if (attributes.has(name)) return attributes.real(name);
-  return 0.0f;
-}
 
 // x -> y
 template <ActivationForward ActivationKernels::*Kernel>

@@ -6,7 +6,7 @@
 #include "../conv2d_plan.hpp"
 #include "../winograd_plan.hpp"
 #include "cnnfast/kernels.hpp"
-#include "cnnfast/shapes.hpp"
+#include "conv2d_shape.hpp"
 #include "epilogue.hpp"
 #include "families.hpp"
 
@@ -14,21 +14,6 @@ namespace cnnfast {
 namespace {
 
 using Dims = std::vector<std::int64_t>;
-
-// The convolution of an x of shape (N,H,W,C) with a w of shape (R,S,C/groups,K).
-Conv2dShape conv2d_shape(const Dims& x, const Dims& w, const Attributes& a) {
-  const auto &stride = a.list("strides"), &dilation = a.list("dilation"), &pad = a.list("padding");
-  Conv2dShape s{};
-  s.N = x[0], s.H = x[1], s.W = x[2], s.C = x[3];
-  s.R = w[0], s.S = w[1], s.K = w[3];
-  s.stride_h = stride[0], s.stride_w = stride[1];
-  s.dilation_h = dilation[0], s.dilation_w = dilation[1];
-  s.pad_top = pad[0], s.pad_bottom = pad[1], s.pad_left = pad[2], s.pad_right = pad[3];
-  s.P = window_output_size(s.H, s.R, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
-  s.Q = window_output_size(s.W, s.S, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
-  s.groups = a.integer("groups", 1);
-  return s;
-}
 
 // One gather, by one algorithm or the other.
 class Gather {

@@ -1,5 +1,6 @@
+#include "dropout.hpp"
+
 #include <algorithm>
-#include <cmath>
 
 #include "broadcast.hpp"
 #include "cnnfast/kernels.hpp"
@@ -8,26 +9,19 @@
 namespace cnnfast {
 namespace {
 
-DropoutSettings settings_of(const Attributes& a, std::uint64_t seed) {
-  const double rate = a.real("rate");
-  const double threshold = std::min(std::round(rate * 4294967296.0), 4294967295.0);
-  return {static_cast<std::uint32_t>(threshold), rate < 1.0 ? static_cast<float>(1.0 / (1.0 - rate)) : 0.0f, seed,
-          static_cast<std::uint64_t>(a.integer("salt"))};
-}
-
 // x -> y, or dy -> dx; attributes "rate", "salt" and perhaps "noise_shape", where a size of 1 shares what is dropped
 Step dropout(const OpSpec& spec) {
   const std::int64_t n = spec.in[0].count();
   const Attributes attributes = spec.attributes;
   if (!attributes.has("noise_shape"))
     return {"", 0, [=](const StepArgs& a) {
-              kernels().dropout.dropout(n, settings_of(attributes, a.seed), a.input(0), a.output(0));
+              kernels().dropout.dropout(n, dropout_settings(attributes, a.seed), a.input(0), a.output(0));
             }};
   const TensorSpec noise{Dtype::float32, attributes.list("noise_shape")};
   const BroadcastShape shape = broadcast_shape(spec.in[0].shape, noise.shape, spec.out[0].shape);
   return {"", noise.bytes(), [=, count = noise.count()](const StepArgs& a) {
             std::fill_n(a.scratch(), count, 1.0f);
-            kernels().dropout.dropout(count, settings_of(attributes, a.seed), a.scratch(), a.scratch());
+            kernels().dropout.dropout(count, dropout_settings(attributes, a.seed), a.scratch(), a.scratch());
             kernels().arithmetic.multiply(shape, a.input(0), a.scratch(), a.output(0));
           }};
 }

@@ -1,4 +1,6 @@
 // Steps that only move numbers: they copy, so they need no instruction set of their own.
+#include "layout.hpp"
+
 #include <algorithm>
 #include <cstring>
 
@@ -44,14 +46,6 @@ void copy_between_zeros(std::int64_t before, std::int64_t bytes, std::int64_t af
   std::memcpy(to + before, from, static_cast<std::size_t>(bytes));
   std::memset(to + before + bytes, 0, static_cast<std::size_t>(after));
 }
-
-// Everything before `axis` multiplied, and the bytes of one step along it.
-std::int64_t rows_before(const TensorSpec& t, std::size_t axis) {
-  std::int64_t n = 1;
-  for (std::size_t d = 0; d < axis; ++d) n *= t.shape[d];
-  return n;
-}
-std::int64_t bytes_from(const TensorSpec& t, std::size_t axis) { return t.bytes() / rows_before(t, axis); }
 
 // x0, x1, ... -> y, one after the other along attribute "axis"
 Step concatenate(const OpSpec& spec) {

@@ -1,3 +1,5 @@
+#include "loss.hpp"
+
 #include <stdexcept>
 
 #include "cnnfast/kernels.hpp"
@@ -32,11 +34,7 @@ Step loss(const OpSpec& spec) {
   const std::int64_t K = spec.in[0].shape.back(), M = spec.in[0].count() / K;
   const bool labels = spec.in[1].dtype == Dtype::int32;
   const bool gradient = spec.out.size() > 1;
-  const auto option = [&](const char* name, float missing = 0.0f) {
-    return spec.attributes.has(name) ? spec.attributes.real(name) : missing;
-  };
-  const float smoothing = option("label_smoothing"), delta = option("delta");
-  const float alpha = option("alpha", -1.0f), gamma = option("gamma");
+  const LossSettings settings = loss_settings(spec.attributes);
   return {"", kernels().loss.blocks(M, K) * 8, [=](const StepArgs& a) {
             if (labels) check_labels(a.input<std::int32_t>(1), M, K);
             const LossArgs args{M,
@@ -45,10 +43,10 @@ Step loss(const OpSpec& spec) {
                                 labels ? nullptr : a.input(1),
                                 labels ? a.input<std::int32_t>(1) : nullptr,
                                 a.input(2),
-                                smoothing,
-                                delta,
-                                alpha,
-                                gamma,
+                                settings.smoothing,
+                                settings.delta,
+                                settings.alpha,
+                                settings.gamma,
                                 gradient ? a.output(1) : nullptr,
                                 static_cast<double*>(a.workspace)};
             *a.output(0) = static_cast<float>((kernels().loss.*Kernel)(args));

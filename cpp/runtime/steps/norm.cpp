@@ -1,14 +1,11 @@
+#include "norm.hpp"
+
 #include "cnnfast/kernels.hpp"
 #include "epilogue.hpp"
 #include "families.hpp"
 
 namespace cnnfast {
 namespace {
-
-BatchNormShape batch_norm_shape(const TensorSpec& x, const Attributes& a) {
-  const std::int64_t C = x.shape.back();
-  return {x.count() / C, C, a.real("epsilon")};
-}
 
 std::int64_t workspace_bytes(const BatchNormShape& s) { return kernels().norm.workspace(s) * 4; }
 

@@ -1,3 +1,5 @@
+#include "optimizer.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -6,15 +8,6 @@
 
 namespace cnnfast {
 namespace {
-
-// Inputs of every update: w, dw, hyper, grad_scale or missing, then up to three slots (missing ones are null).
-OptimizerArgs optimizer_args(const StepArgs& a, std::int64_t n, float clip_value, int slots) {
-  OptimizerArgs args{n, a.updated(0), a.input(1), a.input(2), a.input(3), clip_value, {}};
-  for (int i = 0; i < slots; ++i) args.slots[i] = a.updated(4 + i);
-  return args;
-}
-
-int slots_of(const OpSpec& spec) { return std::min(static_cast<int>(spec.in.size()) - 4, 3); }
 
 Step sgd_update(const OpSpec& spec) {
   const std::int64_t n = spec.in[0].count();

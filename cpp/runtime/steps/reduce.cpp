@@ -1,3 +1,5 @@
+#include "reduce.hpp"
+
 #include <algorithm>
 
 #include "cnnfast/kernels.hpp"
@@ -6,36 +8,11 @@
 namespace cnnfast {
 namespace {
 
-// x (A,R,B) summed over R. Axes that are next to each other and both summed are one axis.
-struct Pass {
-  std::int64_t A, R, B;
-};
-
-// One pass for each group of neighbouring axes in `axes`, the last group first: that leaves least for the others.
-std::vector<Pass> passes_of(std::vector<std::int64_t> shape, const std::vector<std::int64_t>& axes) {
-  std::vector<bool> summed(shape.size(), false);
-  for (const std::int64_t axis : axes) summed.at(static_cast<std::size_t>(axis)) = true;
-  std::vector<Pass> passes;
-  std::int64_t B = 1;
-  for (std::size_t end = shape.size(); end > 0;) {
-    if (!summed[end - 1]) {
-      B *= shape[--end];
-      continue;
-    }
-    std::int64_t R = 1, A = 1;
-    while (end > 0 && summed[end - 1]) R *= shape[--end];
-    for (std::size_t d = 0; d < end; ++d) A *= shape[d];
-    passes.push_back({A, R, B});
-  }
-  if (passes.empty()) passes.push_back({B, 1, 1});
-  return passes;
-}
-
 // x -> y = scale * sum over attribute "axes"
 Step sum_of(const OpSpec& spec, Summand summand, const std::vector<std::int64_t>& axes) {
-  const std::vector<Pass> passes = passes_of(spec.in[0].shape, axes);
+  const std::vector<SumPass> passes = sum_passes(spec.in[0].shape, axes);
   std::int64_t partial = 0;
-  for (const Pass& p : passes) partial = std::max(partial, kernels().reduce.sum_workspace(p.A, p.R, p.B));
+  for (const SumPass& p : passes) partial = std::max(partial, kernels().reduce.sum_workspace(p.A, p.R, p.B));
   // Results of all passes but the last, two in turn.
   const std::int64_t between = passes.size() > 1 ? passes[0].A * passes[0].B : 0;
   const float scale = spec.attributes.real("scale");

@@ -1,4 +1,5 @@
 // The ops a Program can be made of. Each family's file adds its own.
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -77,7 +78,10 @@ void check_settings(const OpSpec& spec) {
 }
 
 void check_types(const OpSpec& spec) {
-  static const char* const names[] = {"float32", "int32", "uint8"};
+  const auto halved = [](const TensorSpec& t) { return t.dtype == Dtype::bfloat16; };
+  if (std::any_of(spec.in.begin(), spec.in.end(), halved) || std::any_of(spec.out.begin(), spec.out.end(), halved))
+    throw std::invalid_argument(spec.op + ": bfloat16 is not for the CPU");
+  static const char* const names[] = {"float32", "int32", "uint8", "bfloat16"};
   for (std::size_t i = 0; i < spec.in.size(); ++i)
     if (spec.has_in(i) && spec.in[i].dtype != Dtype::float32 && !other_type_allowed(spec, i))
       throw std::invalid_argument(spec.op + ": input " + std::to_string(i) + " must be float32, got " +
@@ -86,15 +90,19 @@ void check_types(const OpSpec& spec) {
 
 }  // namespace
 
-Step make_step(const OpSpec& spec) {
-  const auto it = registry().find(spec.op);
-  if (it == registry().end()) throw std::invalid_argument("op: no kernel is named '" + spec.op + "'");
+Step make_registered_step(const StepRegistry& registry, const OpSpec& spec) {
+  const auto it = registry.find(spec.op);
+  if (it == registry.end()) throw std::invalid_argument("op: no kernel is named '" + spec.op + "'");
   check_sizes(spec);
   check_settings(spec);
-  check_types(spec);
   Step step = it->second(spec);
   step.op = spec.op;
   return step;
+}
+
+Step make_step(const OpSpec& spec) {
+  check_types(spec);
+  return make_registered_step(registry(), spec);
 }
 
 }  // namespace cnnfast

@@ -1,3 +1,5 @@
+#include "resize.hpp"
+
 #include "cnnfast/kernels.hpp"
 #include "families.hpp"
 
@@ -5,11 +7,6 @@ namespace cnnfast {
 namespace {
 
 using ResizeKernel = void (*)(const UpsampleShape&, const float*, float*);
-
-UpsampleShape upsample_shape(const TensorSpec& x, const Attributes& a) {
-  const auto& factor = a.list("size");
-  return {x.shape[0], x.shape[1], x.shape[2], x.shape[3], factor[0], factor[1]};
-}
 
 // x -> y
 template <ResizeKernel ResizeKernels::*Kernel>

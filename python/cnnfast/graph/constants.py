@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnfast.graph.plan import memory_of, op_of
 from cnnfast.graph.values import Graph, Node, Value, given, topological_nodes
-from cnnfast.ops import engine
+from cnnfast.ops import engine, target
 from cnnfast.ops.core import OPS, Op, apply
 from cnnfast.ops.shape import reshape
 
@@ -93,11 +93,20 @@ def pack_weights(graph: Graph) -> None:
         w = given(node, 1)
         if not (w in fixed or id(w) in constant):
             continue
-        floats = step_of(node).packed_floats
+        step = step_of(node)
+        if step.packed_floats == 0:
+            continue  # the kernel takes them as they come
+        operands, layout = [w], [int(n) for n in np.frombuffer(step.packed_layout or b"", np.int64)]
+        if layout and layout[-1]:  # on a device: the bias is packed behind the weights
+            operands.append(given(node, 2))
+        if not all(v in fixed or id(v) in constant for v in operands):
+            continue
         x = given(node, 0)
         attributes = {k: v for k, v in node.attributes.items() if k != "epilogue"}
-        attributes |= {"op": node.op.name, "input_shape": list(x.spec.known_shape), "floats": floats}
-        node.inputs[1] = apply(OPS["pack_weights"], [w], attributes)
+        attributes |= {"op": node.op.name, "input_shape": list(x.spec.known_shape), "floats": step.packed_floats}
+        if layout:
+            attributes["layout"] = layout
+        node.inputs[1] = apply(OPS["pack_weights"], operands, attributes)
         node.attributes = {**node.attributes, "kernel_shape": list(w.spec.known_shape)}
 
 
@@ -126,7 +135,8 @@ def constants_first(graph: Graph, keep: Sequence[Value]) -> list[list[Node]]:
 def step_of(node: Node) -> engine.Step:
     """The engine's step for a node."""
     inputs = [None if v is None else known(v) for v in node.inputs]
-    return engine.Step(node.op.name, inputs, [known(v) for v in node.outputs], node.attributes)
+    outputs = [known(v) for v in node.outputs]
+    return engine.Step(node.op.name, inputs, outputs, node.attributes, target.current().backend)
 
 
 def known(v: Value) -> tuple[str, list[int]]:
@@ -163,10 +173,10 @@ class FixedWeights:
     def __contains__(self, v: Value) -> bool:
         if v.variable is not None:
             return id(v.variable) not in self._updated
-        return v.constant is not None and _is_frozen(v.constant)
+        return v.constant is not None and is_frozen(v.constant)
 
 
-def _is_frozen(array: np.ndarray) -> bool:
+def is_frozen(array: np.ndarray) -> bool:
     """Whether nobody can change it: a layer's array may be changed between runs, a view shows what others change."""
     return array.base is None and not array.flags.writeable
 

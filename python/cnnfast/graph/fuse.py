@@ -9,6 +9,7 @@ from cnnfast.graph.constants import fold_batch_norms, fold_norm_gradients
 from cnnfast.graph.fuse_depthwise import fuse_pointwise_depthwise
 from cnnfast.graph.fuse_moments import fuse_moments
 from cnnfast.graph.values import Graph, Node, Value, given
+from cnnfast.ops import target
 from cnnfast.ops.core import OPS, Op
 
 
@@ -21,11 +22,13 @@ def fuse(graph: Graph, keep: Sequence[Value]) -> None:
     fold_norm_gradients(graph, keep)
     _fuse_residuals(graph, keep)
     _fuse_epilogues(graph, keep)
-    fuse_pointwise_depthwise(graph, keep)
+    if target.current().fuses_pointwise_depthwise:
+        fuse_pointwise_depthwise(graph, keep)
     _fuse_activation_and_norm_gradients(graph, keep)
     _mask_before_pooling_gradients(graph, keep)
-    _fuse_poolings(graph, keep)
-    _fuse_pooling_gradients(graph, keep)
+    if target.current().fuses_poolings:
+        _fuse_poolings(graph, keep)
+        _fuse_pooling_gradients(graph, keep)
     _fuse_activation_and_bias_gradients(graph, keep)
     _fuse_activation_gradients(graph, keep)
     fuse_moments(graph)

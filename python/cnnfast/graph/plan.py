@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from cnnfast.graph.values import Graph, Node, Value, given
-from cnnfast.ops import engine
+from cnnfast.ops import engine, target
 from cnnfast.ops.core import Op
 
 
@@ -97,21 +97,23 @@ def _share(graph: Graph, keep: Sequence[Value], outside: Container[int]) -> dict
         last_use[id(find(v))] = len(graph.nodes)
     for i, node in enumerate(graph.nodes):
         place = op_of(node).inplace
+        if op_of(node).packs and not target.current().adds_in_place:
+            place = None
         x = None if place is None or place >= len(node.inputs) else node.inputs[place]
         if x is None:
             continue
-        target, y = find(x), node.outputs[0]
+        taken, y = find(x), node.outputs[0]
         others = [v for j, v in enumerate(node.inputs) if v is not None and j != place]
         if (
-            target.node is not None  # not a feed, a variable or a constant
-            and id(target) not in outside
+            taken.node is not None  # not a feed, a variable or a constant
+            and id(taken) not in outside
             and id(y) not in outside
-            and last_use[id(target)] == i
-            and all(find(v) is not target for v in others)
-            and target.spec.nbytes == y.spec.nbytes
+            and last_use[id(taken)] == i
+            and all(find(v) is not taken for v in others)
+            and taken.spec.nbytes == y.spec.nbytes
         ):
-            _redirect(root, y, target)
-            last_use[id(target)] = last_use.get(id(y), i)
+            _redirect(root, y, taken)
+            last_use[id(taken)] = last_use.get(id(y), i)
     return root
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
-from cnnfast.graph.constants import constants_first, known, pack_weights, step_of
+from cnnfast.graph.constants import constants_first, is_frozen, known, pack_weights, step_of
 from cnnfast.graph.fuse import fuse
+from cnnfast.graph.mixed import use_bfloat16
 from cnnfast.graph.plan import op_of, plan
 from cnnfast.graph.shared import SharedConstants
-from cnnfast.graph.values import Graph, Value
-from cnnfast.ops import engine
+from cnnfast.graph.values import Graph, HostVariable, Value, Variable
+from cnnfast.ops import engine, target
 
 
 class Program:
@@ -35,8 +37,13 @@ class Program:
         guard: Value | None = None,
         pause_at: Sequence[Value] = (),
     ):
-        keep = [*fetches, *pause_at, *([guard] if guard is not None else [])]
-        fuse(graph, keep)
+        self._target = target.current()
+        guards = [] if guard is None else [guard]
+        fuse(graph, [*fetches, *pause_at, *guards])
+        if self._target.uses_bfloat16:
+            as_float32 = use_bfloat16(graph, [*fetches, *pause_at, *guards])
+            fetches, pause_at = as_float32[: len(fetches)], as_float32[len(fetches) :]
+        keep = [*fetches, *pause_at, *guards]
         # Updates last: until then every reader of a variable sees the old value, and a bad loss can stop them all.
         graph.nodes.sort(key=lambda n: bool(op_of(n).updates))
         pack_weights(graph)
@@ -45,7 +52,10 @@ class Program:
         self._constants = SharedConstants(constants, steps)
         self._updated = [v.variable for n in graph.nodes for i in op_of(n).updates if (v := n.inputs[i]) and v.variable]
         self.is_random = any(op_of(n).random for n in graph.nodes)
-        self._feeds = list(feeds)
+        self._variables = _variables_read(graph, fetches)
+        self._extra_feeds = [] if self._target.is_cpu else _fed_by_the_host(graph)
+        Variable.on_devices = Variable.on_devices or not self._target.is_cpu
+        self._feeds = [*feeds, *(v for v, _ in self._extra_feeds)]
         self._fetches = list(fetches)
         self._build(graph, [steps.get(id(n)) for n in graph.nodes], keep, guard, pause_at)
 
@@ -62,7 +72,8 @@ class Program:
         numbers: dict[int, int] = {}
         specs: list[tuple[str, list[int]]] = []
         arena: list[tuple[int, int]] = []
-        fixed: list[tuple[int, np.ndarray]] = []
+        fixed: list[tuple[int, np.ndarray | engine.DeviceArray]] = []
+        fed = {id(v) for v, _ in self._extra_feeds}
 
         def number(v: Value) -> int:
             owner = memory.root.get(id(v), v)
@@ -73,10 +84,10 @@ class Program:
                     arena.append((i, memory.offsets[id(owner)]))
                 elif id(owner) in shared:
                     fixed.append((i, shared[id(owner)]))
-                elif owner.variable is not None:
-                    fixed.append((i, owner.variable._value))
-                elif owner.constant is not None:
-                    fixed.append((i, owner.constant))
+                elif id(owner) not in fed:
+                    array = self._fixed(owner)
+                    if array is not None:
+                        fixed.append((i, array))
             return numbers[id(owner)]
 
         calls = []
@@ -92,8 +103,23 @@ class Program:
         self._guard = -1 if guard is None else number(guard)
         self._guard_step = -1 if guard is None else _step_of(guard, position)
         self._pause = max(self._constants.step_count, 1 + max((_step_of(v, position) for v in pause_at), default=-1))
-        self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes)
+        backend = self._target.backend
+        self._engine = engine.Program(specs, arena, fixed, self._feed_numbers, calls, memory.arena_bytes, backend)
         self._end = self._engine.step_count
+
+    def _fixed(self, v: Value) -> np.ndarray | engine.DeviceArray | None:
+        """The array that a value is in at every run, where the Program runs; None: it has none."""
+        if v.variable is not None:
+            device = self._target.device
+            return v.variable._value if self._target.is_cpu else v.variable.array_on(device, self._allocate)
+        if v.constant is None or self._target.is_cpu:
+            return v.constant
+        array = self._allocate(v.constant.nbytes)
+        array.upload(v.constant)
+        return array
+
+    def _allocate(self, nbytes: int) -> engine.DeviceArray:
+        return engine.DeviceArray(self._target.backend, nbytes)
 
     @property
     def arena_bytes(self) -> int:
@@ -124,6 +150,10 @@ class Program:
         Returns:
             Whether the guard let all steps run, and the fetched arrays.
         """
+        if Variable.on_devices:
+            for variable in self._variables:
+                variable.bring_to(self._target.device)
+            arrays = [*arrays, *(array() for _, array in self._extra_feeds)]
         if half != 1:
             self._constants.refresh(lambda begin, end: self._engine.run(arrays, (), seed, begin, end))
         begin = self._pause if half == 1 else self._constants.step_count
@@ -134,7 +164,7 @@ class Program:
             finished, results = self._engine.run(arrays, numbers, seed, begin, end, self._guard, self._guard_step)
         finally:  # also where it was interrupted: some are updated then
             for v in self._updated:
-                v.changes += 1
+                v.changed_on(self._target.device)
         return finished, [_shaped(r, self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
 
     def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:
@@ -145,6 +175,29 @@ class Program:
         finally:
             self._engine.set_profiling(False)
         return self._engine.step_seconds()
+
+
+def _variables_read(graph: Graph, fetches: Sequence[Value]) -> list[Variable]:
+    """The variables whose values nodes or the caller read, but for those that the host writes before each run."""
+    values = [v for n in graph.nodes for v in n.inputs if v is not None] + list(fetches)
+    variables = dict.fromkeys(v.variable for v in values if v.variable is not None)
+    return [v for v in variables if not isinstance(v, HostVariable)]
+
+
+def _fed_by_the_host(graph: Graph) -> list[tuple[Value, Callable[[], np.ndarray]]]:
+    """What the host may write to between runs, and so a device must be fed with: the values, and what gives them."""
+    values = {id(v): v for n in graph.nodes for v in n.inputs if v is not None}
+    fed: list[tuple[Value, Callable[[], np.ndarray]]] = []
+    for v in values.values():
+        if isinstance(v.variable, HostVariable):
+            fed.append((v, partial(getattr, v.variable, "_value")))
+        elif v.constant is not None and not is_frozen(v.constant):
+            fed.append((v, partial(_same, v.constant)))
+    return fed
+
+
+def _same(array: np.ndarray) -> np.ndarray:
+    return array
 
 
 def _shaped(result: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

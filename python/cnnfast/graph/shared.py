@@ -16,7 +16,7 @@ import numpy as np
 
 from cnnfast.graph.plan import memory_of, op_of
 from cnnfast.graph.values import Node, Spec, Value, Variable
-from cnnfast.ops import engine
+from cnnfast.ops import engine, target
 
 _changes_of = attrgetter("changes")  # a network has hundreds of variables, and a run looks at all
 
@@ -33,7 +33,7 @@ class Constant:
 
     def __init__(self, specs: Sequence[Spec], sources: Sequence[Source]):
         self.specs = list(specs)
-        self.arrays: list[np.ndarray] = []
+        self.arrays: list[np.ndarray | engine.DeviceArray] = []
         self._sources = list(sources)  # keeps alive what the constant is known by
         self.variables = list(dict.fromkeys(v for s in sources for v in _variables_of(s)))
         self.computed_at: int | None = None
@@ -46,7 +46,7 @@ class Constant:
 
 Source = Constant | Variable | np.ndarray
 
-#: By the instruction set, the algorithm of convolutions, and what is computed from which sources.
+#: By what they are computed for, and what is computed from which sources.
 _constants: WeakValueDictionary[Hashable, Constant] = WeakValueDictionary()
 #: Held while constants are looked for or computed. A signal's handler may predict in the midst of that.
 _lock = threading.RLock()
@@ -114,7 +114,7 @@ def _constants_of(groups: Sequence[Sequence[Node]], steps: Mapping[int, engine.S
     with _lock:
         for group in groups:
             what, sources = _structure(group, steps, made)
-            key = engine.isa(), engine.conv2d_algorithm(), *what, *map(id, sources)
+            key = target.key(), *what, *map(id, sources)
             constant = _constants.get(key) or new.get(key)
             if constant is None:
                 constant = new[key] = Constant([v.spec for v in group[-1].outputs], sources)
@@ -126,7 +126,11 @@ def _constants_of(groups: Sequence[Sequence[Node]], steps: Mapping[int, engine.S
 
 
 def _allocate(constants: Sequence[Constant]) -> None:
-    """Gives constants their arrays: in one piece, for huge pages, which is freed with the last of them."""
+    """Gives constants their arrays: on the CPU in one piece, for huge pages, which is freed with the last of them."""
+    if not target.current().is_cpu:
+        for constant in constants:
+            constant.arrays = [engine.DeviceArray(target.current().backend, spec.nbytes) for spec in constant.specs]
+        return
     size, offsets = engine.plan_memory([(spec.nbytes, 0, 0) for c in constants for spec in c.specs])
     memory, offset = engine.arena_array(size), iter(offsets)
     for constant in constants:

@@ -13,8 +13,11 @@ import numpy as np
 if TYPE_CHECKING:
     from cnnfast.layers.base import Layer
     from cnnfast.ops.core import Op
+    from cnnfast.ops.engine import DeviceArray
 
 Shape = tuple[int | None, ...]
+
+_HOST = "cpu"  # the place of a variable's array that NumPy shows
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Spec:
 
     @property
     def nbytes(self) -> int:
-        return math.prod(self.known_shape) * np.dtype(self.dtype).itemsize
+        itemsize = 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize  # NumPy knows no bfloat16
+        return math.prod(self.known_shape) * itemsize
 
     @property
     def known_shape(self) -> tuple[int, ...]:
@@ -50,14 +54,58 @@ class Variable:
         [1.0, 2.0, 3.0]
     """
 
-    __slots__ = ("_trainable", "_value", "changes", "name")
+    __slots__ = ("_arrays", "_host", "_places", "_trainable", "changes", "name")
     trainable_changes: ClassVar[int] = 0  # of any variable or layer: as long as it stays, nobody needs to look
+    on_devices: ClassVar[bool] = False  # whether any may have its current value elsewhere than on the host
 
     def __init__(self, value: Any, name: str = "variable", trainable: bool = True, dtype: str = "float32"):
-        self._value: np.ndarray = np.array(value, dtype=dtype, order="C")
+        self._host: np.ndarray = np.array(value, dtype=dtype, order="C")
+        self._arrays: dict[str, DeviceArray] = {}  # copies of it, by device
+        self._places = {_HOST}  # which of them all hold the current value
         self.name = name
         self.trainable = trainable
         self.changes = 0  # what was computed from the value holds as long as this stays the same
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has no memory on any device."""
+        return {"value": self._value, "name": self.name, "trainable": self.trainable, "changes": self.changes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Variable.__init__(self, state["value"], state["name"], state["trainable"], state["value"].dtype.name)
+        self.changes = state["changes"]
+
+    @property
+    def _value(self) -> np.ndarray:
+        """The host's array, with the current value. Who writes to it calls `changed`."""
+        if _HOST not in self._places:
+            self._arrays[next(iter(self._places))].download(self._host)
+            self._places.add(_HOST)
+        return self._host
+
+    def changed(self) -> None:
+        """Says that the host's array was written to."""
+        self._places = {_HOST}
+        self.changes += 1
+
+    def changed_on(self, device: str) -> None:
+        """Says that the copy on a device was written to."""
+        self._places = {device}
+        self.changes += 1
+
+    def array_on(self, device: str, allocate: Callable[[int], DeviceArray]) -> DeviceArray:
+        """Its memory on a device, the same at every call."""
+        if device not in self._arrays:
+            self._arrays[device] = allocate(self._host.nbytes)
+        return self._arrays[device]
+
+    def bring_to(self, device: str) -> None:
+        """Copies the current value to where `array_on` is, or to the host, if it is not there."""
+        if device in self._places:
+            return
+        value = self._value
+        if device != _HOST:
+            self._arrays[device].upload(value)
+            self._places.add(device)
 
     @property
     def trainable(self) -> bool:
@@ -71,18 +119,19 @@ class Variable:
 
     @property
     def value(self) -> np.ndarray:
-        """The array itself, read-only; it shows every change. `assign` makes one."""
+        """The array itself, read-only; `assign` changes it. It shows what later steps on the CPU make of it; what steps
+        on a GPU make of it shows in what is asked for after them."""
         view = self._value.view()
         view.flags.writeable = False
         return view
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._value.shape
+        return self._host.shape
 
     @property
     def spec(self) -> Spec:
-        return Spec(self._value.shape, self._value.dtype.name)
+        return Spec(self._host.shape, self._host.dtype.name)
 
     def assign(self, value: Any) -> None:
         """Copies `value` in. ValueError if its shape is another."""
@@ -90,7 +139,7 @@ class Variable:
         if value.shape != self.shape:
             raise ValueError(f"{self.name}: expected shape {self.shape}, got {value.shape}")
         np.copyto(self._value, value, casting="unsafe")
-        self.changes += 1
+        self.changed()
 
     def numpy(self) -> np.ndarray:
         """A copy of the current value."""
@@ -101,6 +150,12 @@ class Variable:
 
     def __repr__(self) -> str:
         return f"<Variable {self.name} shape={self.shape} trainable={self.trainable}>"
+
+
+class HostVariable(Variable):
+    """A variable that the host writes before each run, such as the numbers of an optimizer's step."""
+
+    __slots__ = ()
 
 
 class Value:

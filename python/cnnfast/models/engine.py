@@ -14,7 +14,7 @@ from cnnfast.graph.differentiate import differentiate
 from cnnfast.graph.program import Program
 from cnnfast.graph.values import Graph, Spec, Value, Variable
 from cnnfast.losses import Loss, NumpyLoss
-from cnnfast.ops import engine as core
+from cnnfast.ops import target
 from cnnfast.ops.elementwise import add, scale
 from cnnfast.training.errors import NonFiniteLoss
 
@@ -51,6 +51,7 @@ class Engine:
         self.losses: list[Loss | None] = []
         self.loss_weights: list[float] = []
         self.optimizer: Any = None
+        self.policy: str | None = None  # None: the one that is set for all
 
     def set_loss(self, losses: Sequence[Loss | None], weights: Sequence[float], optimizer: Any) -> None:
         """What `compile` decided; Programs that were built for another decision are forgotten."""
@@ -159,7 +160,12 @@ class Engine:
         """What `build` gave for this key, or gives now; forgotten when the model's structure changes."""
         if self._changes != self._model.changes:
             self._forget_if_changed()
-        key = (core.isa(), core.conv2d_algorithm(), *key)
+        if self.policy is None:
+            return self._kept((target.key(), *key), build)
+        with target.using_policy(self.policy):
+            return self._kept((target.key(), *key), build)
+
+    def _kept(self, key: Any, build: Any) -> Any:
         if key in self._programs:
             self._programs.move_to_end(key)
             return self._programs[key]

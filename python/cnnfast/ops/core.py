@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from cnnfast.graph.values import Graph, Node, Spec, Value, Variable
-from cnnfast.ops import engine
+from cnnfast.ops import engine, target
 
 Attributes: TypeAlias = dict[str, Any]
 Tensor: TypeAlias = Any  # an array, a Variable or a symbolic Value
@@ -160,11 +160,11 @@ def _run_now(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes, se
         assert first is not None
         return [first.reshape(out_specs[0].known_shape)]
     outputs = [np.empty(s.known_shape, s.dtype) for s in out_specs]
-    engine.run_step(op.name, arrays, outputs, attributes, seed)
+    engine.run_step(op.name, arrays, outputs, attributes, seed, target.current().backend, op.updates)
     for i in op.updates:
         updated = inputs[i]
         if isinstance(updated, Variable):
-            updated.changes += 1
+            updated.changed()
     return outputs
 
 

@@ -26,6 +26,8 @@ class StepEngine(Protocol):
     a weight is None where nothing is weighed. Each call is one step, whatever the size of its batch.
     """
 
+    policy: str | None  # how precisely steps are computed; None: as is set for all models
+
     def set_loss(self, losses: Sequence[Loss | None], weights: Sequence[float], optimizer: Any) -> None:
         """Losses and their weights per output, and the optimizer; told before steps and when they change."""
 

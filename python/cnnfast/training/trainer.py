@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnfast import optimizers
 from cnnfast.callbacks import CallbackList, History
+from cnnfast.ops import target
 from cnnfast.training.batches import Names, list_of_arrays, make_batch, unpack
 from cnnfast.training.class_names import checked_class_names, joined_class_names
 from cnnfast.training.compiled import Compiled
@@ -76,6 +77,8 @@ class Trainer(OldNames):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        *,
+        policy: str | None = None,
     ) -> None:
         """Says how to train.
 
@@ -88,7 +91,9 @@ class Trainer(OldNames):
                 outputs a list or dict of such lists.
             weighted_metrics: the same, with sample weights.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: taken for Keras' sake, without
-                effect: a step is always one compiled call in float32.
+                effect: a step is always one compiled call.
+            policy: how precisely a GPU computes with this model, as `config.set_policy` says for all models (which is
+                what None leaves it to): "float32", "tensorfloat32" or "mixed_bfloat16". Not kept in files.
 
         Raises:
             ValueError: an unknown name, or entries that do not fit the outputs; the model stays as it was.
@@ -97,9 +102,10 @@ class Trainer(OldNames):
             >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         """
         optimizer = optimizers.get(optimizer)
+        policy = None if policy is None else target.checked_policy("compile: policy", policy)
         compiled = Compiled(loss, loss_weights, metrics, weighted_metrics)
         self._stepper = Stepper(self._engine, optimizer, compiled, lambda: self.output_names)
-        self.optimizer, self.compiled = optimizer, True
+        self.optimizer, self.compiled, self._engine.policy = optimizer, True, policy
 
     def fit(
         self,
