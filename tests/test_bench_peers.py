@@ -14,7 +14,7 @@ from tests.bench_rows import branched_training, small_prediction, small_training
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("name", [n for n in PEERS if n != "cnnfast"])
+@pytest.mark.parametrize("name", [n for n, peer in PEERS.items() if n != "cnnfast" and "cpu" in peer.devices])
 @pytest.mark.parametrize(
     "row",
     [

@@ -18,6 +18,7 @@ from cnnfast.bench.statistics import Spread
 # peer has the same one in every plot.
 _PALETTE = (
     "#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#999999",
+    "#0072B2", "#E69F00",  # of peers on a GPU, which no plot shows beside those on the CPU
 )  # fmt: skip
 COLOURS = dict(zip(PEERS, _PALETTE, strict=True))
 # What a point's shape says: a whole network, or which pass of a kernel.

@@ -16,6 +16,7 @@ import numpy as np
 
 from cnnfast.bench.peers import Peer, thread_environment
 from cnnfast.bench.spec import Workload
+from cnnfast.bench.target import CPU, Target
 
 #: A command that takes longer has hung.
 TIMEOUT_SECONDS = 600.0
@@ -32,21 +33,31 @@ class WorkerProcess:
         peer: which.
         threads: how many it may compute with.
         command: the program to run instead of the peer's worker.
+        target: where it computes.
+        limit: seconds after which a command has hung, and the process is ended.
 
     Raises:
         WorkerError: it did not start; the message ends with what it printed last.
     """
 
-    def __init__(self, peer: Peer, threads: int, command: list[str] | None = None):
-        self.name = peer.name
+    def __init__(
+        self,
+        peer: Peer,
+        threads: int,
+        command: list[str] | None = None,
+        *,
+        target: Target = CPU,
+        limit: float = TIMEOUT_SECONDS,
+    ):
+        self.name, self._limit, self._too_long = peer.name, limit, False
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed by close)
         self._process = subprocess.Popen(
-            command or [sys.executable, "-m", "cnnfast.bench.worker", peer.name, str(threads)],
+            command or [sys.executable, "-m", "cnnfast.bench.worker", peer.name, str(threads), *target.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=_environment(threads, peer.environment),
+            env=_environment(threads, {**target.environment, **peer.environment}),
         )
         self.versions: dict[str, str] = self._read()["versions"]
 
@@ -71,6 +82,18 @@ class WorkerProcess:
     def memory(self) -> dict[str, int]:
         return self._ask(command="memory")
 
+    def losses(self, steps: int) -> list[float]:
+        """Does some steps; returns their losses."""
+        return self._ask(command="losses", steps=steps)["losses"]
+
+    def unload(self) -> None:
+        """Lets go of the workload, and of what it has taken on its device."""
+        self._ask(command="unload")
+
+    def kernel(self, row: str, runs: int) -> dict[str, Any]:
+        """Measures a row of `device.kernels`; what its `measure` returns."""
+        return self._ask(command="kernel", row=row, runs=runs)
+
     def close(self) -> None:
         """Ends the process, also one that hangs."""
         self._process.kill()
@@ -93,7 +116,7 @@ class WorkerProcess:
 
     def _read(self) -> Any:
         assert self._process.stdout is not None
-        watchdog = threading.Timer(TIMEOUT_SECONDS, self._process.kill)
+        watchdog = threading.Timer(self._limit, self._give_up)
         watchdog.start()
         try:
             line = self._process.stdout.readline()
@@ -101,11 +124,17 @@ class WorkerProcess:
             watchdog.cancel()
         if not line:
             status = self._process.wait()
+            if self._too_long:
+                raise WorkerError(f"{self.name}: gave no answer within {self._limit:g} s")
             raise WorkerError(f"{self.name}: the process ended with status {status}: {self._last_words()}")
         answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(f"{self.name}: {answer['error']}")
         return answer
+
+    def _give_up(self) -> None:
+        self._too_long = True
+        self._process.kill()
 
     def _last_words(self) -> str:
         self._log.seek(0)

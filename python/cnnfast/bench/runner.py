@@ -167,12 +167,23 @@ class Runner:
     # Times
 
     def _time(self, workload: Workload, peers: Sequence[Peer], result: Result) -> None:
+        self._warm_up_all(workload, peers, result, loaded=workload.group == "kernel" and len(peers) > 1)
+        self._rounds(workload, peers, result)
+        for peer in peers:
+            m = result.measurements[peer.name]
+            memory = self._attempt(peer, m, lambda w: w.memory())
+            if memory is not None:
+                m.peak_bytes, m.loaded_bytes = memory["bytes"], memory["loaded_bytes"]
+
+    def _warm_up_all(self, workload: Workload, peers: Sequence[Peer], result: Result, *, loaded: bool) -> None:
+        """Finds each peer's number of steps; `loaded`: the comparison has left the workload there."""
         for peer in peers:
             m = result.measurements[peer.name]
             self._log(f"{workload.name}: warming up {peer.name}")
-            loaded = workload.group == "kernel" and len(peers) > 1  # by the comparison
-            steps = self._attempt(peer, m, lambda w, loaded=loaded: self._warm_up(w, workload, loaded))  # type: ignore[misc]
+            steps = self._attempt(peer, m, lambda w: self._warm_up(w, workload, loaded))
             m.steps = steps or 0
+
+    def _rounds(self, workload: Workload, peers: Sequence[Peer], result: Result) -> None:
         for i in range(self._settings.rounds):
             for peer in peers:
                 m = result.measurements[peer.name]
@@ -183,11 +194,6 @@ class Runner:
                     m.page_faults.append(found["page_faults"])
                     if not math.isfinite(found["loss"]):
                         m.error = f"{peer.name}: the loss became {found['loss']} in round {i + 1}"
-        for peer in peers:
-            m = result.measurements[peer.name]
-            memory = self._attempt(peer, m, lambda w: w.memory())
-            if memory is not None:
-                m.peak_bytes, m.loaded_bytes = memory["bytes"], memory["loaded_bytes"]
 
     def _warm_up(self, worker: WorkerProcess, workload: Workload, loaded: bool) -> int:
         if not loaded:

@@ -1,4 +1,4 @@
-"""The process of one peer: `python -m cnnfast.bench.worker PEER THREADS`.
+"""The process of one peer: `python -m cnnfast.bench.worker PEER THREADS [DEVICE POLICY]`.
 
 It reads one JSON object per line from its standard input and answers each with one on its standard output:
 
@@ -7,12 +7,16 @@ It reads one JSON object per line from its standard input and answers each with 
     {"command": "warm_up", "seconds": 0.2}              {"steps": how many fill so many seconds}
     {"command": "round", "steps": 15}                   {"seconds": a step, "page_faults": a step, "loss": x}
     {"command": "memory"}                               {"bytes": peak resident, "loaded_bytes": at start}
+    {"command": "losses", "steps": 1}                   {"losses": [...]}
+    {"command": "unload"}                               {}
+    {"command": "kernel", "row": "...", "runs": 7}      as `device.kernels.measure`
 
 An answer has the key "error" instead if the command failed. The first line, unasked, gives the versions.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import math
@@ -26,7 +30,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from cnnfast.bench.data import make_data
-from cnnfast.bench.peers import PEERS, Session, limit_cpus
+from cnnfast.bench.peers import PEERS, Peer, Session, limit_cpus
 from cnnfast.bench.spec import Workload
 
 #: Steps before anything is timed: compilers run in the first, caches and arenas fill in the second.
@@ -42,10 +46,11 @@ class Worker:
 
     Args:
         prepare: turns a workload and its data into a Session.
+        release: gives back what a Session that is gone has left, or None.
     """
 
-    def __init__(self, prepare: Callable[..., Session]):
-        self._prepare = prepare
+    def __init__(self, prepare: Callable[..., Session], release: Callable[[], None] | None = None):
+        self._prepare, self._release = prepare, release
         self._session: Session | None = None
         self._loaded_bytes = peak_resident_bytes()
 
@@ -57,6 +62,9 @@ class Worker:
             "warm_up": self._warm_up,
             "round": self._round,
             "memory": self._memory,
+            "losses": self._losses,
+            "unload": self._unload,
+            "kernel": self._kernel,
         }
         arguments = dict(request)
         name = arguments.pop("command", None)
@@ -83,7 +91,7 @@ class Worker:
         return {"losses": losses}
 
     def _warm_up(self, seconds: float) -> dict[str, Any]:
-        for _ in range(WARM_UP_STEPS):
+        for _ in range(getattr(self._ready, "warm_up_steps", None) or WARM_UP_STEPS):
             self._ready.step()
         begin, steps = time.perf_counter(), 0
         while steps == 0 or time.perf_counter() - begin < seconds / 2:
@@ -105,6 +113,21 @@ class Worker:
 
     def _memory(self) -> dict[str, Any]:
         return {"bytes": peak_resident_bytes(), "loaded_bytes": self._loaded_bytes}
+
+    def _losses(self, steps: int) -> dict[str, Any]:
+        return {"losses": [self._ready.step() for _ in range(steps)]}
+
+    def _unload(self) -> dict[str, Any]:
+        self._session = None
+        gc.collect()
+        if self._release is not None:
+            self._release()
+        return {}
+
+    def _kernel(self, row: str, runs: int) -> dict[str, Any]:
+        from cnnfast.bench.device import kernels
+
+        return kernels.measure(next(r for r in kernels.rows() if r.name == row), runs)
 
 
 def peak_resident_bytes() -> int:
@@ -140,16 +163,21 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def main(name: str, threads: int) -> None:
+def start(peer: Peer, threads: int, device: str, policy: str) -> tuple[Any, dict[str, str]]:
+    """A peer's module, made ready for this process, and its versions."""
+    module = importlib.import_module(f"cnnfast.bench.peers.{peer.module}")
+    where = {} if device == "cpu" else {"device": device, "policy": policy}
+    return module, module.start(threads, **peer.options, **where)
+
+
+def main(name: str, threads: int, device: str = "cpu", policy: str = "float32") -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not get between the answers
     limit_cpus(threads)
-    peer = PEERS[name]
-    module = importlib.import_module(f"cnnfast.bench.peers.{peer.module}")
-    versions = module.start(threads, **peer.options)
+    module, versions = start(PEERS[name], threads, device, policy)
     print(json.dumps({"versions": versions}), file=answers, flush=True)
-    serve(Worker(module.prepare), sys.stdin, answers)
+    serve(Worker(module.prepare, getattr(module, "release", None)), sys.stdin, answers)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

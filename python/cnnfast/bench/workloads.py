@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from cnnfast.bench import convolutions, explanations, networks
@@ -132,10 +132,25 @@ def select(*patterns: str) -> list[Workload]:
     if not patterns:
         return _core()
     table = workloads()
+    names = matching(table, patterns, "cnnfast bench --list")
+    return [row for name, row in table.items() if name in names]
+
+
+def matching(names: Collection[str], patterns: Iterable[str], listing: str) -> set[str]:
+    """Those of `names` that contain or match (as a shell pattern) one of `patterns`.
+
+    Args:
+        names: of rows.
+        patterns: at least one.
+        listing: the command that shows all names, for the message.
+
+    Raises:
+        ValueError: a pattern that none matches.
+    """
     found: set[str] = set()
     for pattern in patterns:
-        names = {name for name in table if pattern in name or fnmatch.fnmatchcase(name, pattern)}
-        if not names:
-            raise ValueError(f"bench: no workload matches {pattern!r}; `cnnfast bench --list` shows all {len(table)}")
-        found |= names
-    return [row for name, row in table.items() if name in found]
+        matched = {name for name in names if pattern in name or fnmatch.fnmatchcase(name, pattern)}
+        if not matched:
+            raise ValueError(f"bench: no workload matches {pattern!r}; `{listing}` shows all {len(names)}")
+        found |= matched
+    return found

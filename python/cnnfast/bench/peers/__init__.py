@@ -30,6 +30,8 @@ class Session(Protocol):
 _LAYERS = frozenset({"train", "infer", "forward", "dx", "dw", "both"})
 _FORWARD_ONLY = frozenset({"infer", "forward"})
 _IMAGES = frozenset({"augment"})
+_NETWORKS = frozenset({"train", "infer"})
+_CUDA = frozenset({"cuda"})
 _EXPLAINED = _LAYERS | frozenset(EXPLANATIONS)
 _ONNX = {"onnx": "onnx"}
 
@@ -47,6 +49,7 @@ class Peer:
         modes: what it can do.
         environment: variables of its process.
         options: for `start`.
+        devices: where it computes: "cpu", "cuda". On others than the CPU `start` also gets `device` and `policy`.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Peer:
     modes: frozenset[str] = _LAYERS
     environment: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    devices: frozenset[str] = frozenset({"cpu"})
 
     def missing(self) -> list[str]:
         """pip names of what is not installed. Imports nothing."""
@@ -65,7 +69,7 @@ class Peer:
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("cnnfast", "cnnfast", "cnnfast_peer", modes=_EXPLAINED | _IMAGES),
+        Peer("cnnfast", "cnnfast", "cnnfast_peer", modes=_EXPLAINED | _IMAGES, devices=frozenset({"cpu", "cuda"})),
         Peer(
             "torch", "PyTorch, contiguous", "torch_peer", {"torch": "torch"}, _EXPLAINED,
             options={"layout": "contiguous"},
@@ -95,35 +99,58 @@ PEERS: dict[str, Peer] = {
             "torchvision", "torchvision v2", "torchvision_peer", {"torch": "torch", "torchvision": "torchvision"},
             _IMAGES,
         ),
+        Peer(
+            "torch-eager", "PyTorch, eager", "torch_device_peer", {"torch": "torch"}, _NETWORKS, devices=_CUDA
+        ),
+        Peer(
+            "torch-compile", "PyTorch, compiled", "torch_device_peer", {"torch": "torch"}, _NETWORKS,
+            options={"compiled": "yes"}, devices=_CUDA,
+        ),
     )
 }  # fmt: skip
 
 #: What a name given to --peers stands for, where that is not the peer of that name alone.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "torch": ("torch", "torch-channels-last"),
-    "all": tuple(name for name in PEERS if name != "cnnfast"),
+GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "cpu": {
+        "torch": ("torch", "torch-channels-last"),
+        "all": tuple(name for name, peer in PEERS.items() if name != "cnnfast" and "cpu" in peer.devices),
+    },
+    "cuda": dict.fromkeys(("torch", "all"), ("torch-eager", "torch-compile")),
 }
 
 
-def resolve(names: str) -> list[Peer]:
+def resolve(names: str, device: str = "cpu") -> list[Peer]:
     """The peers that a comma-separated list names, each once, without cnnfast itself.
 
+    Args:
+        names: of peers and of `GROUPS`.
+        device: where they shall compute.
+
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a peer that does not compute on the device.
         ModuleNotFoundError: one that is not installed; the message names the pip command.
     """
     found: dict[str, Peer] = {}
     for name in filter(None, (n.strip() for n in names.split(","))):
-        if (name not in PEERS and name not in GROUPS) or name == "cnnfast":
-            known = ", ".join(n for n in {**GROUPS, **PEERS} if n != "cnnfast")
-            raise ValueError(f"bench: unknown peer {name!r}; known are {known}")
-        found.update((n, PEERS[n]) for n in GROUPS.get(name, (name,)))
+        groups = GROUPS[device]
+        known = {**groups, **{n: (n,) for n, peer in PEERS.items() if device in peer.devices}}
+        if name not in known or name == "cnnfast":
+            raise ValueError(_refusal(name, device, [n for n in known if n != "cnnfast"]))
+        found.update((n, PEERS[n]) for n in groups.get(name, (name,)))
     missing = {pip: None for peer in found.values() for pip in peer.missing()}
     if missing:
         raise ModuleNotFoundError(
             f"bench: --peers {names} needs packages that are not installed: pip install {' '.join(missing)}"
         )
     return list(found.values())
+
+
+def _refusal(name: str, device: str, known: list[str]) -> str:
+    """Why a name given to --peers cannot be had."""
+    if name in PEERS and name != "cnnfast":
+        where = "a GPU only" if device == "cpu" else "the CPU only"
+        return f"bench: {name} is measured on {where}; with --device {device} there are {', '.join(known)}"
+    return f"bench: unknown peer {name!r}; known are {', '.join(known)}"
 
 
 def thread_environment(threads: int) -> dict[str, str]:

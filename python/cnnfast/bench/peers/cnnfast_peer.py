@@ -19,11 +19,23 @@ from cnnfast.graph.values import Graph, Spec
 from cnnfast.image.generator import ImageDataGenerator
 
 
-def start(threads: int) -> dict[str, str]:
+def start(threads: int, device: str = "cpu", policy: str = "float32") -> dict[str, str]:
     from cnnfast.ops import engine
 
     cnnfast.set_threads(threads)
-    return {"cnnfast": cnnfast.__version__, "isa": engine.isa(), "threading": engine.threading_backend()}
+    versions = {"cnnfast": cnnfast.__version__, "isa": engine.isa(), "threading": engine.threading_backend()}
+    return versions if device == "cpu" else versions | _on_device(device, policy)
+
+
+def _on_device(device: str, policy: str) -> dict[str, str]:
+    """Moves this process to a device; its name and what it is."""
+    cnnfast.set_device(device)
+    cnnfast.config.set_policy(policy)
+    (found,) = (d for d in cnnfast.devices() if d.name == cnnfast.device())
+    return {
+        "device": found.name, "description": found.description, "memory_bytes": str(found.memory_bytes),
+        "policy": cnnfast.config.policy(),
+    }  # fmt: skip
 
 
 def prepare(workload: Workload, data: Data) -> Session:

@@ -37,7 +37,7 @@ def prepare(workload: Workload, data: Data) -> Session:
     if workload.mode in EXPLANATIONS:
         from cnnfast.bench.peers.torch_explain import SESSIONS
 
-        network = _network(workload, data, WeightLayout(workload))
+        network = network_of(workload, data, WeightLayout(workload))
         return SESSIONS[workload.mode](workload, data, network, _tensor(data.x))
     kind: Any = {"train": TrainSession, "infer": InferSession}.get(workload.mode, KernelSession)
     return kind(workload, data)
@@ -159,7 +159,8 @@ class Network(nn.Module):
         return getattr(self._holders[layer], _PARAMETERS[weight])
 
 
-def _network(workload: Workload, data: Data, layout: WeightLayout) -> Network:
+def network_of(workload: Workload, data: Data, layout: WeightLayout) -> Network:
+    """The workload's network with its weights, on the CPU in the chosen memory layout."""
     # The losses below take logits, as PyTorch's users give them, and explanations are of logits.
     net: Any = Network(workload, drop_last_activation=workload.mode in ("train", *EXPLANATIONS))
     with torch.no_grad():
@@ -173,7 +174,8 @@ def _tensor(x: np.ndarray) -> torch.Tensor:
     return t.to(memory_format=_memory_format) if t.ndim == 4 else t
 
 
-def _loss(workload: Workload) -> nn.Module:
+def loss_of(workload: Workload) -> nn.Module:
+    """The workload's loss, of logits."""
     losses = {
         "sparse_categorical_crossentropy": nn.CrossEntropyLoss,
         "binary_crossentropy": nn.BCEWithLogitsLoss,
@@ -181,8 +183,8 @@ def _loss(workload: Workload) -> nn.Module:
     return losses[workload.loss]()
 
 
-def _optimizer(workload: Workload, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """Epsilons as in `keras_style.make_optimizer`; fused kernels where PyTorch has them for the CPU."""
+def optimizer_of(workload: Workload, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Epsilons as in `keras_style.make_optimizer`; fused kernels where PyTorch has them."""
     rate = workload.learning_rate
     if workload.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=rate, fused=True)
@@ -199,12 +201,12 @@ class TrainSession:
     def __init__(self, workload: Workload, data: Data):
         self._layout = WeightLayout(workload)
         self._names = list(data.weights)
-        self._net = _network(workload, data, self._layout).train()
+        self._net = network_of(workload, data, self._layout).train()
         self._x = _tensor(data.x)
         self._y = torch.from_numpy(data.y).to(torch.int64 if data.y.dtype == np.int32 else torch.float32)
-        self._loss = _loss(workload)
+        self._loss = loss_of(workload)
         learned = [p for p in self._net.parameters() if p.requires_grad]
-        self._optimizer = _optimizer(workload, learned)
+        self._optimizer = optimizer_of(workload, learned)
 
     def step(self) -> float:
         self._optimizer.zero_grad(set_to_none=True)
@@ -219,7 +221,7 @@ class TrainSession:
 
 class InferSession:
     def __init__(self, workload: Workload, data: Data):
-        self._net = _network(workload, data, WeightLayout(workload)).eval()
+        self._net = network_of(workload, data, WeightLayout(workload)).eval()
         self._x = _tensor(data.x)
 
     @torch.inference_mode()
@@ -238,7 +240,7 @@ class KernelSession:
     def __init__(self, workload: Workload, data: Data):
         self._workload, self._targets = workload, gradient_targets(workload)
         self._layout, self._layer = WeightLayout(workload), workload.layers[0].name
-        self._net = _network(workload, data, self._layout).train(bool(self._targets))
+        self._net = network_of(workload, data, self._layout).train(bool(self._targets))
         self._x, self._dy = _tensor(data.x).requires_grad_(bool(self._targets)), _tensor(data.y)
         self._wrt = [self._x if t == "x" else self._net.tensor(f"{self._layer}/{t}") for t in self._targets]
         self._y = self._net(self._x) if workload.mode in ("dx", "dw") else None
