@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_cuda_without_a_gpu_says_what_is_missing():
         pytest.skip("this build has no CUDA")
     done = _in_another_process("import cnnfast; cnnfast.set_device('cuda')", CUDA_VISIBLE_DEVICES="")
     last = done.stderr.splitlines()[-1]
-    assert "DeviceError: cuda: there is no" in last
+    assert "DeviceError: set_device: cuda: there is no" in last
     assert "GPU" in last or "driver" in last
 
 
@@ -115,6 +116,22 @@ def test_the_environment_is_checked(variable, value, message):
     assert message in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("variable", ["CNNFAST_DEVICE", "CNNFAST_POLICY"])
+def test_a_bad_environment_can_be_put_right_from_python(variable):
+    code = "import cnnfast; cnnfast.set_device('cpu'); cnnfast.config.set_policy('float32'); print(cnnfast.device())"
+    assert _in_another_process(code, **{variable: "nonsense"}).stdout.strip() == "cpu"
+
+
+def test_a_policy_is_that_of_the_thread_that_builds():
+    seen = []
+    with target.using_policy("mixed_bfloat16"):
+        thread = threading.Thread(target=lambda: seen.append(target.current().policy))
+        thread.start()
+        thread.join()
+        seen.append(target.current().policy)
+    assert seen == [config.policy(), "mixed_bfloat16"]
+
+
 def test_importing_loads_nothing_of_cuda():
     code = "import cnnfast, cnnfast.ops; print([l.split()[-1] for l in open('/proc/self/maps') if 'libcuda' in l])"
     if not sys.platform.startswith("linux"):
@@ -155,6 +172,23 @@ def test_a_variable_is_copied_only_when_its_value_is_elsewhere():
     assert memory.array.tolist() == [1, 2, 3]
     v.bring_to("gpu")
     assert memory.array.tolist() == [7, 8, 9]
+
+
+def test_a_value_that_changes_while_it_is_copied_is_copied_again():
+    v = Variable(np.zeros(2))
+    memory = v.array_on("gpu", _Memory)
+    memory.array += 1
+    v.changed_on("gpu")
+
+    def download(array):
+        array[...] = memory.array
+        memory.array += 1  # a step that ends meanwhile
+        v.changed_on("gpu")
+
+    memory.download, plain = download, memory.download
+    assert v.numpy().tolist() == [1, 1]
+    memory.download = plain
+    assert v.numpy().tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])

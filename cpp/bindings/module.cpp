@@ -184,10 +184,11 @@ struct PyProgram {
   std::pair<bool, std::vector<py::array>> run(const std::vector<py::array>& arrays, const std::vector<int>& fetch,
                                               std::uint64_t seed, std::int64_t begin, std::int64_t end, int guard,
                                               std::int64_t guard_step) {
-    if (arrays.size() != feeds.size())
+    if (begin < 0 || begin > end || end > program->step_count()) throw py::value_error("Program: step out of range");
+    const bool needs_none = arrays.empty() && fetch.empty() && !program->reads_feeds(begin, end);
+    if (arrays.size() != feeds.size() && !needs_none)
       throw py::value_error("Program: expected " + std::to_string(feeds.size()) + " feeds, got " +
                             std::to_string(arrays.size()));
-    if (begin < 0 || end > program->step_count()) throw py::value_error("Program: step out of range");
     Program::Run run;
     run.begin = begin, run.end = end, run.seed = seed, run.guard = guard, run.guard_step = guard_step;
     if (guard >= 0) program->buffer(guard);
@@ -321,7 +322,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("run_step", &run_step, py::arg("op"), py::arg("inputs"), py::arg("outputs"), py::arg("attributes"),
         py::arg("seed") = 0, py::arg("device") = "cpu", py::arg("updates") = std::vector<int>{});
 
-  py::register_exception<DeviceError>(m, "DeviceError", PyExc_RuntimeError);
+  py::register_exception<DeviceError>(m, "DeviceError", PyExc_RuntimeError).attr("__module__") = "cnnfast";
   py::class_<DeviceArray>(m, "DeviceArray")
       .def(py::init<const std::string&, std::int64_t>(), py::arg("device"), py::arg("bytes"))
       .def_property_readonly("nbytes", [](const DeviceArray& a) { return a.memory().bytes(); })
@@ -336,7 +337,6 @@ PYBIND11_MODULE(_core, m) {
     return rows;
   });
   m.def("set_cuda_device", &set_cuda_device, py::arg("index"));
-  m.def("set_cuda_tf32", &set_cuda_tf32, py::arg("allowed"));
   m.def("set_cuda_library_paths", &set_cuda_library_paths, py::arg("folders"));
   m.def("cuda_libraries", &cuda_libraries);
 

@@ -1,6 +1,5 @@
 // The GPU as a backend: its ops, its Programs, and what can be set.
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <stdexcept>
 
@@ -10,14 +9,11 @@
 #include "families.hpp"
 #include "library.hpp"
 #include "memory.hpp"
-#include "precision.hpp"
 #include "program.hpp"
 
 namespace cnnfast {
 namespace cuda {
 namespace {
-
-std::atomic<Precision> products{Precision::float32};
 
 const StepRegistry& registry() {
   static const StepRegistry all = [] {
@@ -91,16 +87,12 @@ void run_step(const OpSpec& spec, const std::vector<void*>& in, const std::vecto
 
 }  // namespace
 
-Precision float_precision() { return products; }
-
 }  // namespace cuda
 
 const Backend* cuda_backend() {
   static const Backend backend{cuda::make_step, cuda::make_program, cuda::allocate, cuda::run_step};
   return &backend;
 }
-
-void set_cuda_tf32(bool allowed) { cuda::products = allowed ? cuda::Precision::tf32 : cuda::Precision::float32; }
 
 void set_cuda_library_paths(const std::vector<std::string>& folders) { cuda::set_library_paths(folders); }
 

@@ -33,8 +33,8 @@ enum class Direction { forward, backward_input };
 // A convolution forward, or its input's gradient: one of the algorithms, chosen once.
 class Convolution {
  public:
-  Convolution(Direction direction, const Conv2dShape& shape, Dtype dtype, const EndingParts& parts)
-      : direction_(direction), shape_(shape), dtype_(dtype), parts_(parts) {
+  Convolution(Direction direction, const Conv2dShape& shape, Dtype dtype, Precision precision, const EndingParts& parts)
+      : direction_(direction), shape_(shape), dtype_(dtype), precision_(precision), parts_(parts) {
     if (fusible()) plan_ = find(parts);
     fused_ = plan_ != nullptr || parts.none();
     if (!plan_) plan_ = find({});
@@ -46,8 +46,8 @@ class Convolution {
       algorithm_bytes_ = plan_->workspace_bytes();
     else
       algorithm_bytes_ = direction == Direction::forward
-                             ? conv2d_forward_workspace_bytes(shape, dtype, float_precision())
-                             : conv2d_backward_input_workspace_bytes(shape, dtype, float_precision());
+                             ? conv2d_forward_workspace_bytes(shape, dtype, precision_)
+                             : conv2d_backward_input_workspace_bytes(shape, dtype, precision_);
   }
   const PackedWeights& weights() const { return weights_; }
   // With room for the weights, if they do not come packed.
@@ -92,7 +92,7 @@ class Convolution {
     spec.kind = direction_ == Direction::forward ? CudnnConvSpec::forward : CudnnConvSpec::backward_input;
     spec.shape = shape_;
     spec.type = dtype_;
-    spec.tf32 = float_precision() == Precision::tf32;
+    spec.tf32 = precision_ == Precision::tf32;
     spec.bias = !parts.none(), spec.residual = parts.residual, spec.epilogue = parts.epilogue;
     spec.b_type = dtype_;
     return find_conv(spec);
@@ -100,12 +100,13 @@ class Convolution {
   void run_own(const void* x, const void* w, const ConvEnding& ending, void* y, void* workspace,
                cudaStream_t stream) const {
     const auto run = direction_ == Direction::forward ? conv2d_forward : conv2d_backward_input;
-    run(shape_, dtype_, float_precision(), x, w, ending, y, workspace, stream);
+    run(shape_, dtype_, precision_, x, w, ending, y, workspace, stream);
   }
 
   Direction direction_;
   Conv2dShape shape_;
   Dtype dtype_;
+  Precision precision_;
   EndingParts parts_;
   std::shared_ptr<const CudnnConv> plan_;
   bool fused_ = false;                         // the plan makes the ending too
@@ -135,7 +136,7 @@ Step convolution(const OpSpec& spec) {
   const Dims& w = packed ? spec.attributes.list("kernel_shape") : spec.in.at(1).shape;
   const Dtype dtype = common_type(spec, {spec.in[0].dtype, spec.out.at(0).dtype});
   const auto conv = std::make_shared<Convolution>(direction, shape_of(direction, spec.in[0].shape, w, spec.attributes),
-                                                  dtype, parts_of(spec));
+                                                  dtype, precision_of(spec), parts_of(spec));
   if (packed && spec.in[1].count() != conv->weights().floats())
     throw std::invalid_argument(spec.op + ": packed weights must have " + std::to_string(conv->weights().floats()) +
                                 " floats");
@@ -146,8 +147,8 @@ Step convolution(const OpSpec& spec) {
 // dy, x -> dw
 class WeightGradient {
  public:
-  WeightGradient(const Conv2dShape& shape, Dtype dtype)
-      : shape_(shape), dtype_(dtype), rows_(shape.R * shape.S * (shape.C / shape.groups)) {
+  WeightGradient(const Conv2dShape& shape, Dtype dtype, Precision precision)
+      : shape_(shape), dtype_(dtype), precision_(precision), rows_(shape.R * shape.S * (shape.C / shape.groups)) {
     // For images in bfloat16, most of cuDNN's engines make gradients in bfloat16; sums are float32 all the same.
     for (const Dtype dw : {dtype, Dtype::float32}) {
       if (plan_) break;
@@ -155,14 +156,13 @@ class WeightGradient {
       dw_dtype_ = dw;
     }
     bytes_ = plan_ ? round_up_bytes(rows_ * shape.K * dtype_size(dw_dtype_)) + plan_->workspace_bytes()
-                   : conv2d_backward_weight_workspace_bytes(shape, dtype, float_precision());
+                   : conv2d_backward_weight_workspace_bytes(shape, dtype, precision_);
   }
   std::int64_t workspace_bytes() const { return bytes_; }
   void run(const StepArgs& a) const {
     const cudaStream_t stream = stream_of(a);
     if (!plan_)
-      return conv2d_backward_weight(shape_, dtype_, float_precision(), a.in[0], a.in[1], a.output(0), a.workspace,
-                                    stream);
+      return conv2d_backward_weight(shape_, dtype_, precision_, a.in[0], a.in[1], a.output(0), a.workspace, stream);
     unsigned char* dw = static_cast<unsigned char*>(a.workspace);  // (K,R,S,C)
     plan_->run(a.in[0], a.in[1], nullptr, nullptr, dw, dw + round_up_bytes(rows_ * shape_.K * dtype_size(dw_dtype_)),
                stream);
@@ -173,18 +173,19 @@ class WeightGradient {
   // Not for exact float32: sums over all pixels have errors of up to 8e-5 of the largest with cuDNN's engines, and one
   // of them (1, cuDNN 9.14) leaves padding out that is not the same on both sides.
   std::shared_ptr<const CudnnConv> find(Dtype dw) const {
-    if (dtype_ == Dtype::float32 && float_precision() == Precision::float32) return nullptr;
+    if (dtype_ == Dtype::float32 && precision_ == Precision::float32) return nullptr;
     CudnnConvSpec spec;
     spec.kind = CudnnConvSpec::backward_weight;
     spec.shape = shape_;
     spec.type = dtype_;
     spec.dw_type = dw;
-    spec.tf32 = float_precision() == Precision::tf32;
+    spec.tf32 = precision_ == Precision::tf32;
     return find_conv(spec);
   }
 
   Conv2dShape shape_;
   Dtype dtype_;
+  Precision precision_;
   std::int64_t rows_;
   std::shared_ptr<const CudnnConv> plan_;
   Dtype dw_dtype_ = Dtype::float32;
@@ -194,8 +195,8 @@ class WeightGradient {
 Step conv2d_backward_weight_step(const OpSpec& spec) {
   if (spec.has_in(2)) throw std::invalid_argument(spec.op + ": on cuda poolings are no part of it");
   const Dtype dtype = common_type(spec, {spec.in[0].dtype, spec.in[1].dtype});
-  const auto gradient =
-      std::make_shared<WeightGradient>(conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes), dtype);
+  const auto gradient = std::make_shared<WeightGradient>(
+      conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes), dtype, precision_of(spec));
   return {"", gradient->workspace_bytes(), [gradient](const StepArgs& a) { gradient->run(a); }};
 }
 

@@ -116,7 +116,8 @@ class Operands {
     memory_.emplace(bytes_);
     // Small positive numbers of both types. Zeros would need less power, and be faster than what comes later.
     check(cudaMemset(memory_->data(), 0x3c, static_cast<std::size_t>(bytes_)), "cudaMemset");
-    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    check(cudaStreamSynchronize(nullptr),
+          "cudaStreamSynchronize");  // not the device: another thread may capture a stream
   }
   void run(const Plan& plan, const Stream& stream) const {
     plan.run(at(x_or_dy_), at(w_or_x_), at(b_), at(residual_), at(out_), at(workspace_), stream.get());
@@ -132,24 +133,6 @@ class Operands {
 
   std::int64_t bytes_ = 0, x_or_dy_ = 0, w_or_x_ = 0, out_ = 0, b_ = -1, residual_ = -1, workspace_ = 0;
   std::optional<DeviceMemory> memory_;
-};
-
-class Event {
- public:
-  Event() { check(cudaEventCreate(&event_), "cudaEventCreate"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  void record(const Stream& stream) const { check(cudaEventRecord(event_, stream.get()), "cudaEventRecord"); }
-  float milliseconds_since(const Event& start) const {
-    check(cudaEventSynchronize(event_), "cudaEventSynchronize");
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start.event_, event_), "cudaEventElapsedTime");
-    return milliseconds;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
 };
 
 // Times plans as Programs run them: captured, without the host's part.

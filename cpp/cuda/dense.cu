@@ -17,13 +17,13 @@ namespace {
 // y (M,N) = a (M,K) times b (K,N), each as it lies or transposed.
 class Product {
  public:
-  Product(const MatmulShape& shape, bool transpose_a, bool transpose_b, Dtype dtype, Dtype y_dtype)
+  Product(const MatmulShape& shape, bool transpose_a, bool transpose_b, Dtype dtype, Dtype y_dtype, Precision precision)
       : shape_(shape),
         transpose_a_(transpose_a),
         transpose_b_(transpose_b),
         dtype_(dtype),
         y_dtype_(y_dtype),
-        precision_(float_precision()),
+        precision_(precision),
         library_(cublas_available()),
         bytes_(library_ ? static_cast<std::int64_t>(kGemmWorkspaceBytes)
                         : matmul_workspace_bytes(shape, dtype, precision_)) {}
@@ -69,7 +69,8 @@ Step dense(const OpSpec& spec) {
   const PackedWeights form(w[0], w[1], spec.in[0].dtype, false);
   if (packed && spec.in[1].count() != form.floats())
     throw std::invalid_argument("dense: packed weights must have " + std::to_string(form.floats()) + " floats");
-  const Product product({spec.in[0].count() / w[0], w[1], w[0]}, false, false, spec.in[0].dtype, spec.out[0].dtype);
+  const Product product({spec.in[0].count() / w[0], w[1], w[0]}, false, false, spec.in[0].dtype, spec.out[0].dtype,
+                        precision_of(spec));
   const Epilogue epilogue = epilogue_of(spec.attributes);
   return {"", product.workspace_bytes() + (packed ? 0 : form.bytes()),
           [=](const StepArgs& a) {
@@ -83,7 +84,8 @@ Step dense(const OpSpec& spec) {
 Step dense_backward_input(const OpSpec& spec) {
   const std::int64_t in = spec.in[1].shape[0], out = spec.in[1].shape[1];
   const PackedWeights form(in, out, spec.in[0].dtype, false);
-  const Product product({spec.in[0].count() / out, in, out}, false, true, spec.in[0].dtype, spec.out[0].dtype);
+  const Product product({spec.in[0].count() / out, in, out}, false, true, spec.in[0].dtype, spec.out[0].dtype,
+                        precision_of(spec));
   return {"", product.workspace_bytes() + form.bytes(), [=](const StepArgs& a) {
             const Weights weights = weights_of(a, form, false);
             product.run(a.in[0], weights.w, nullptr, Epilogue::none, a.out[0], weights.workspace, stream_of(a));
@@ -94,7 +96,7 @@ Step dense_backward_input(const OpSpec& spec) {
 Step dense_backward_weight(const OpSpec& spec) {
   const std::int64_t out = spec.out[0].shape[1], in = spec.out[0].shape[0];
   const Dtype dtype = common_type(spec, {spec.in[0].dtype, spec.in[1].dtype});
-  const Product product({in, out, spec.in[0].count() / out}, true, false, dtype, Dtype::float32);
+  const Product product({in, out, spec.in[0].count() / out}, true, false, dtype, Dtype::float32, precision_of(spec));
   return {"", product.workspace_bytes(), [=](const StepArgs& a) {
             product.run(a.in[1], a.in[0], nullptr, Epilogue::none, a.out[0], a.workspace, stream_of(a));
           }};

@@ -35,7 +35,9 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared
   if (shared_bytes > 48 * 1024)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
           "cudaFuncSetAttribute", std::to_string(shared_bytes) + " bytes of shared memory");
-  kernel<<<grid, block, shared_bytes, stream> > >(static_cast<Params>(args)...);
+  // clang-format off
+  kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Params>(args)...);
+  // clang-format on
   check(cudaGetLastError(), "kernel launch",
         "grid " + std::to_string(grid.x) + "x" + std::to_string(grid.y) + "x" + std::to_string(grid.z) + ", block " +
             std::to_string(block.x) + "x" + std::to_string(block.y) + "x" + std::to_string(block.z));

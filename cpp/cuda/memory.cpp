@@ -28,8 +28,7 @@ void finish_default_stream() { check(cudaStreamSynchronize(nullptr), "cudaStream
 }  // namespace
 
 OnDevice::OnDevice(int device) {
-  if (is_forked_child())
-    throw DeviceError("cuda: a forked process cannot use the GPU of its parent; start it by spawning");
+  if (is_forked_child()) throw DeviceError("cuda: a forked process cannot use a GPU; start it by spawning");
   check(cudaGetDevice(&before_), "cudaGetDevice");
   if (before_ != device) check(cudaSetDevice(device), "cudaSetDevice", std::to_string(device));
 }
@@ -43,8 +42,13 @@ DeviceMemory::DeviceMemory(std::int64_t bytes) : device_(chosen_device()), bytes
   const cudaError_t status = cudaMalloc(&data_, static_cast<std::size_t>(bytes));
   if (status == cudaErrorMemoryAllocation) fail_for_memory(bytes);
   check(status, "cudaMalloc", std::to_string(bytes) + " bytes");
-  check(cudaMemset(data_, 0, static_cast<std::size_t>(bytes)), "cudaMemset", std::to_string(bytes) + " bytes");
-  finish_default_stream();
+  try {
+    check(cudaMemset(data_, 0, static_cast<std::size_t>(bytes)), "cudaMemset", std::to_string(bytes) + " bytes");
+    finish_default_stream();
+  } catch (...) {
+    cudaFree(data_);
+    throw;
+  }
 }
 
 DeviceMemory::~DeviceMemory() {
@@ -77,6 +81,7 @@ PinnedMemory::~PinnedMemory() {
 namespace cnnfast {
 
 std::vector<DeviceInfo> cuda_devices() {
+  if (is_forked_child()) throw DeviceError("cuda: a forked process cannot use a GPU; start it by spawning");
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorInsufficientDriver)
@@ -96,9 +101,14 @@ std::vector<DeviceInfo> cuda_devices() {
 }
 
 void set_cuda_device(int index) {
-  const std::size_t count = cuda_devices().size();
-  if (index < 0 || static_cast<std::size_t>(index) >= count)
-    throw DeviceError("cuda: there is no cuda:" + std::to_string(index) + "; GPUs here: " + std::to_string(count));
+  const std::vector<DeviceInfo> devices = cuda_devices();
+  if (index < 0 || static_cast<std::size_t>(index) >= devices.size())
+    throw DeviceError("cuda: there is no cuda:" + std::to_string(index) +
+                      "; GPUs here: " + std::to_string(devices.size()));
+  const DeviceInfo& device = devices[static_cast<std::size_t>(index)];
+  if (device.major < 8)
+    throw DeviceError("cuda: " + device.name + " (" + device.description + ") has compute capability " +
+                      std::to_string(device.major) + "." + std::to_string(device.minor) + ", 8.0 or more is needed");
   cuda::chosen = index;
 }
 

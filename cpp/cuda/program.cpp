@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "cnnfast/fork.hpp"
 #include "cnnfast/parallel.hpp"
 #include "error.hpp"
 
@@ -12,16 +13,16 @@ namespace cnnfast::cuda {
 namespace {
 
 constexpr std::int64_t kAlignment = 256;
-constexpr std::int64_t kPiece = std::int64_t{8} << 20;  // of a large feed: while one is on its way, the next is copied
+constexpr std::int64_t kPiece = std::int64_t{4} << 20;  // of a large feed: while one is on its way, the next is copied
 constexpr std::size_t kMostGraphs = 8;  // of a Program; a caller asks for the same fetches again and again
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-constexpr std::int64_t kBlock = std::int64_t{1} << 20;
+constexpr std::int64_t kBlock = std::int64_t{256} << 10;  // of a thread
 
 // memcpy, on all threads where that is worth it.
 void copy(void* to, const void* from, std::int64_t bytes) {
-  if (bytes <= 2 * kBlock) {
+  if (bytes <= 4 * kBlock) {
     std::memcpy(to, from, static_cast<std::size_t>(bytes));
     return;
   }
@@ -50,7 +51,9 @@ void check_labels(const DeviceRun& state) {
 }  // namespace
 
 Stream::Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"); }
-Stream::~Stream() { cudaStreamDestroy(stream_); }
+Stream::~Stream() {
+  if (!is_forked_child()) cudaStreamDestroy(stream_);
+}
 void Stream::synchronize(const char* what) const {
   check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize", what);
 }
@@ -71,7 +74,7 @@ void CapturedGraph::end(const Stream& stream) {
   check(status, "cudaGraphInstantiate");
 }
 CapturedGraph::~CapturedGraph() {
-  if (graph_) cudaGraphExecDestroy(graph_);
+  if (graph_ && !is_forked_child()) cudaGraphExecDestroy(graph_);
 }
 void CapturedGraph::launch(const Stream& stream) const {
   check(cudaGraphLaunch(graph_, stream.get()), "cudaGraphLaunch");
@@ -100,7 +103,21 @@ std::int64_t DeviceProgram::place_feeds() {
 
 bool DeviceProgram::run(const Run& run) {
   const OnDevice on(device_);
-  copy_in(run);
+  try {
+    copy_in(run);
+    return run_staged(run);
+  } catch (...) {
+    cudaStreamSynchronize(stream_.get());  // what was put on it before still reads the staged memory
+    throw;
+  }
+}
+
+bool DeviceProgram::run_staged(const Run& run) {
+  if (run.feeds.empty() && run.fetches.empty()) {  // what depends on weights alone: seldom, and not worth a graph
+    for (std::int64_t i = run.begin; i < run.end; ++i) enqueue_step(i, run);
+    stream_.synchronize("a run of a Program");
+    return true;
+  }
   Captured& captured = captured_for(run);
   if (profiling_)
     enqueue_profiled(run, captured);
@@ -113,7 +130,7 @@ bool DeviceProgram::run(const Run& run) {
 void DeviceProgram::copy_in(const Run& run) {
   const DeviceRun state{run.seed, kNoBadLabel, 0};
   std::memcpy(staged_.data(), &state, sizeof state);
-  const bool at_once = fed_bytes_ <= kPiece;
+  const bool at_once = fed_bytes_ <= kPiece && !run.feeds.empty();
   for (const auto& [buffer, from] : run.feeds) {
     const auto is_it = [b = buffer](const Copied& c) { return c.buffer == b; };
     const Copied& feed = *std::find_if(feeds_.begin(), feeds_.end(), is_it);
@@ -177,25 +194,18 @@ void DeviceProgram::enqueue(const Run& run, const Captured& captured) {
 }
 
 void DeviceProgram::enqueue_profiled(const Run& run, const Captured& captured) {
-  std::vector<cudaEvent_t> events(static_cast<std::size_t>(run.end - run.begin + 1));
-  for (cudaEvent_t& event : events) check(cudaEventCreate(&event), "cudaEventCreate");
-  const auto record = [&](std::int64_t i) {
-    check(cudaEventRecord(events[static_cast<std::size_t>(i)], stream_.get()), "cudaEventRecord");
-  };
-  record(0);
+  const std::vector<Event> events(static_cast<std::size_t>(run.end - run.begin + 1));
+  events[0].record(stream_);
   for (std::int64_t i = run.begin; i < run.end; ++i) {
     enqueue_step(i, run);
-    record(i - run.begin + 1);
+    events[static_cast<std::size_t>(i - run.begin + 1)].record(stream_);
   }
   enqueue_fetches(captured);
   stream_.synchronize("a profiled run of a Program");
   for (std::int64_t i = run.begin; i < run.end; ++i) {
     const std::size_t n = static_cast<std::size_t>(i - run.begin);
-    float milliseconds = 0.0f;
-    check(cudaEventElapsedTime(&milliseconds, events[n], events[n + 1]), "cudaEventElapsedTime");
-    step_seconds_[static_cast<std::size_t>(i)] = milliseconds * 1e-3;
+    step_seconds_[static_cast<std::size_t>(i)] = events[n + 1].milliseconds_since(events[n]) * 1e-3;
   }
-  for (const cudaEvent_t event : events) cudaEventDestroy(event);
 }
 
 void DeviceProgram::enqueue_step(std::int64_t i, const Run& run) {

@@ -8,6 +8,7 @@
 
 #include "cnnfast/program.hpp"
 #include "device_run.hpp"
+#include "error.hpp"
 #include "memory.hpp"
 
 namespace cnnfast::cuda {
@@ -23,6 +24,25 @@ class Stream {
 
  private:
   cudaStream_t stream_ = nullptr;
+};
+
+// A moment of a stream.
+class Event {
+ public:
+  Event() { check(cudaEventCreate(&event_), "cudaEventCreate"); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void record(const Stream& stream) const { check(cudaEventRecord(event_, stream.get()), "cudaEventRecord"); }
+  float milliseconds_since(const Event& start) const {
+    check(cudaEventSynchronize(event_), "cudaEventSynchronize");
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, start.event_, event_), "cudaEventElapsedTime");
+    return milliseconds;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
 };
 
 // Work of a stream, recorded once.
@@ -81,6 +101,7 @@ class DeviceProgram : public Program {
   void copy_in(const Run& run);
   void copy_in_pieces(std::int64_t offset, const void* from, std::int64_t bytes);
   Captured& captured_for(const Run& run);
+  bool run_staged(const Run& run);
   void execute(const Run& run, Captured& captured);
   void enqueue(const Run& run, const Captured& captured);
   void enqueue_profiled(const Run& run, const Captured& captured);

@@ -15,7 +15,6 @@ namespace {
 const Backend* cuda_backend() { return nullptr; }
 std::vector<DeviceInfo> cuda_devices() { refuse(); }
 void set_cuda_device(int) { refuse(); }
-void set_cuda_tf32(bool) { refuse(); }
 void set_cuda_library_paths(const std::vector<std::string>&) {}
 std::vector<std::pair<std::string, std::string>> cuda_libraries() { return {}; }
 

@@ -1,5 +1,6 @@
 #include "cnnfast/program.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -60,6 +61,12 @@ Program::Program(std::vector<Buffer> buffers, std::vector<ProgramStep> steps, st
     if (s.workspace_offset < 0 || s.workspace_offset + s.step.workspace_bytes > arena_bytes)
       throw std::invalid_argument("Program: a workspace ends past the arena");
   }
+}
+
+bool Program::reads_feeds(std::int64_t begin, std::int64_t end) const {
+  const auto is_fed = [&](int b) { return b >= 0 && buffer(b).offset < 0 && !buffer(b).fixed; };
+  return std::any_of(steps_.begin() + begin, steps_.begin() + end,
+                     [&](const ProgramStep& s) { return std::any_of(s.in.begin(), s.in.end(), is_fed); });
 }
 
 Program::Pointers::Pointers(const ProgramStep& step, const std::vector<void*>& addresses) : inputs_(step.in.size()) {

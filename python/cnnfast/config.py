@@ -63,4 +63,4 @@ def set_policy(name: str) -> None:
 
 def policy() -> str:
     """What `set_policy` has set."""
-    return target.current().policy
+    return target.chosen_policy()

@@ -53,15 +53,17 @@ def system_info() -> dict[str, Any]:
 
 
 def _cuda_info() -> dict[str, Any]:
-    """Whether this build has CUDA, the GPUs or why there are none, and NVIDIA's libraries."""
-    if not engine.has_cuda():
-        return {"cuda": False, "gpus": [], "cuda_libraries": {}}
+    """Whether this build has CUDA, the GPUs, why there are none, and NVIDIA's libraries."""
+    found: dict[str, Any] = {"cuda": engine.has_cuda(), "gpus": [], "cuda_problem": "", "cuda_libraries": {}}
+    if not found["cuda"]:
+        return found | {"cuda_problem": "not built"}
     target.find_libraries()
     try:
-        gpus = [f"{name} {description}" for name, description, *_ in engine.cuda_devices()]
-        return {"cuda": True, "gpus": gpus, "cuda_libraries": dict(engine.cuda_libraries())}
+        found["gpus"] = [f"{name} {description}" for name, description, *_ in engine.cuda_devices()]
+        found["cuda_libraries"] = dict(engine.cuda_libraries())
     except engine.DeviceError as error:
-        return {"cuda": True, "gpus": [str(error)], "cuda_libraries": {}}
+        found["cuda_problem"] = str(error)
+    return found
 
 
 def info_text() -> str:
@@ -73,7 +75,7 @@ def info_text() -> str:
         "CPU": i["cpu"],
         "instruction set": f"{i['isa']} (available: {', '.join(i['isas_available'])})",
         "threads": f"{i['threads']} of {i['threads_allowed']} allowed, {i['threading']}",
-        "CUDA": ", ".join(i["gpus"]) if i["cuda"] else "not built",
+        "CUDA": i["cuda_problem"] or ", ".join(i["gpus"]),
         **i["cuda_libraries"],
         **i["dependencies"],
     }

@@ -261,6 +261,76 @@ def test_a_policy_of_one_model_leaves_others_alone(gpu):
     assert plain.predict_on_batch(x).tobytes() == exact.tobytes()
 
 
+@pytest.mark.parametrize(("all_models", "this_model"), [("float32", "tensorfloat32"), ("tensorfloat32", "float32")])
+def test_a_model_computes_by_its_own_policy_whatever_is_set_for_all(gpu, all_models, this_model):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((8, 28, 28, 16)).astype(np.float32), rng.integers(0, 4, 8)
+
+    def trained(for_all, own):
+        config.set_policy(for_all)
+        cnnfast.utils.set_random_seed(1)
+        stack = [layers.Conv2D(32, 3, padding="same"), layers.GlobalAveragePooling2D(), layers.Dense(4)]
+        model = cnnfast.Sequential([cnnfast.Input(x.shape[1:]), *stack])
+        loss = cnnfast.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(cnnfast.optimizers.SGD(0.05), loss, policy=own)
+        for _ in range(3):
+            model.train_on_batch(x, y)
+        return [w.tobytes() for w in model.get_weights()]
+
+    assert trained(all_models, this_model) == trained(this_model, None)
+
+
+def test_a_loss_in_numpy_sees_the_outputs_of_its_own_step(policy):
+    """Also where the output is bfloat16 and must be cast before the loss can read it."""
+    x, _ = _data(8)
+    targets = np.random.default_rng(1).standard_normal((8, 12, 12, 2)).astype(np.float32)
+
+    def square(y_true, y_pred):
+        return float(np.mean((y_pred - y_true) ** 2)), 2 * (y_pred - y_true) / y_pred.size
+
+    def losses(loss):
+        cnnfast.utils.set_random_seed(1)
+        model = cnnfast.Sequential([cnnfast.Input((12, 12, 3)), layers.Conv2D(2, 3, padding="same")])
+        model.compile(cnnfast.optimizers.SGD(1.0), loss)
+        return [model.train_on_batch(x + i, targets, return_dict=True)["loss"] for i in range(4)]
+
+    assert np.allclose(losses(square), losses("mse"), rtol=2e-2)
+
+
+def test_saliency_of_a_rounded_output_is_that_of_the_cpu(policy):
+    from cnnfast import explain
+
+    x, _ = _data(2)
+    stack = [layers.Conv2D(8, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Activation("tanh")]
+    model = cnnfast.Sequential([cnnfast.Input((12, 12, 3)), *stack])
+    maps = np.asarray(explain.saliency(model, x, target=1))
+    exact = np.asarray(_on_cpu(lambda: explain.saliency(model, x, target=1)))
+    assert np.max(np.abs(maps - exact)) <= 0.1 * np.max(exact)
+
+
+def test_weights_that_change_are_folded_again_without_the_images(gpu, monkeypatch):
+    x, y = _data(8)
+    model = _classifier()
+    model.predict_on_batch(x)
+    program = next(p for k, p in model._engine._programs.items() if "predict" in k)
+    runs = []
+
+    class Watched:
+        def __init__(self, engine):
+            self._engine = engine
+
+        def run(self, feeds, fetch, *rest):
+            runs.append((len(feeds), len(fetch)))
+            return self._engine.run(feeds, fetch, *rest)
+
+    model.train_on_batch(x, y)
+    monkeypatch.setattr(program, "_engine", Watched(program._engine))
+    model.predict_on_batch(x)
+    assert runs[-1] == (1, 1)
+    assert all(run == (0, 0) for run in runs[:-1])
+    assert len(runs) <= 3
+
+
 def test_too_little_memory_is_said_and_leaves_models_usable(gpu):
     x, _ = _data()
     model = _classifier()

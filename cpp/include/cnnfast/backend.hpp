@@ -52,9 +52,6 @@ const Backend* cuda_backend();
 // one of them is called.
 std::vector<DeviceInfo> cuda_devices();  // DeviceError too where there is no driver or no GPU
 void set_cuda_device(int index);         // for all that is made from now on
-// Whether products of float32 may be of operands rounded to TensorFloat-32 (10 bits of fraction), for steps made from
-// now on.
-void set_cuda_tf32(bool allowed);
 // Where NVIDIA's libraries may lie, besides where the system looks; and for each whether it was found.
 void set_cuda_library_paths(const std::vector<std::string>& folders);
 std::vector<std::pair<std::string, std::string>> cuda_libraries();

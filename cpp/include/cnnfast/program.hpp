@@ -167,6 +167,9 @@ class Program {
   // Returns whether the guard let all steps run. One run at a time: the caller holds `lock`.
   virtual bool run(const Run& run) = 0;
 
+  // Whether one of the steps [begin, end) reads what a run must be fed with.
+  bool reads_feeds(std::int64_t begin, std::int64_t end) const;
+
   const Buffer& buffer(int i) const { return buffers_.at(static_cast<std::size_t>(i)); }
   std::int64_t step_count() const { return static_cast<std::int64_t>(steps_.size()); }
   std::int64_t arena_bytes() const { return arena_bytes_; }

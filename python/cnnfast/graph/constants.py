@@ -136,7 +136,8 @@ def step_of(node: Node) -> engine.Step:
     """The engine's step for a node."""
     inputs = [None if v is None else known(v) for v in node.inputs]
     outputs = [known(v) for v in node.outputs]
-    return engine.Step(node.op.name, inputs, outputs, node.attributes, target.current().backend)
+    attributes = target.step_attributes(node.attributes)
+    return engine.Step(node.op.name, inputs, outputs, attributes, target.current().backend)
 
 
 def known(v: Value) -> tuple[str, list[int]]:

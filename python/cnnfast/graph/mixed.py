@@ -73,7 +73,7 @@ def use_bfloat16(graph: Graph, keep: Sequence[Value]) -> list[Value]:
     for node in graph.nodes:
         for v in node.inputs:
             readers.setdefault(id(v), []).append(node)
-    casts = _Casts(graph)
+    casts, kept = _Casts(graph), {id(v) for v in keep}
     nodes, graph.nodes = graph.nodes, []
     for node in nodes:
         rule = _RULES.get(node.op.name)
@@ -86,6 +86,9 @@ def use_bfloat16(graph: Graph, keep: Sequence[Value]) -> list[Value]:
             y = node.outputs[0]
             y.spec = Spec(y.spec.shape, "bfloat16")
         graph.nodes.append(node)
+        for v in node.outputs:
+            if id(v) in kept and v.dtype == "bfloat16":
+                casts.to("float32", v)  # at once: the first half of a run may end here
     fetched = [casts.to("float32", v) if v.dtype == "bfloat16" else v for v in keep]
     _drop_unread_casts(graph, fetched)
     return fetched

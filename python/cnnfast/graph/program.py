@@ -42,7 +42,9 @@ class Program:
         fuse(graph, [*fetches, *pause_at, *guards])
         if self._target.uses_bfloat16:
             as_float32 = use_bfloat16(graph, [*fetches, *pause_at, *guards])
-            fetches, pause_at = as_float32[: len(fetches)], as_float32[len(fetches) :]
+            fetches, others = as_float32[: len(fetches)], as_float32[len(fetches) :]
+            pause_at, guards = others[: len(pause_at)], others[len(pause_at) :]
+            guard = guards[0] if guards else None
         keep = [*fetches, *pause_at, *guards]
         # Updates last: until then every reader of a variable sees the old value, and a bad loss can stop them all.
         graph.nodes.sort(key=lambda n: bool(op_of(n).updates))
@@ -155,17 +157,24 @@ class Program:
                 variable.bring_to(self._target.device)
             arrays = [*arrays, *(array() for _, array in self._extra_feeds)]
         if half != 1:
-            self._constants.refresh(lambda begin, end: self._engine.run(arrays, (), seed, begin, end))
+            self._constants.refresh(lambda begin, end: self._engine.run((), (), seed, begin, end))
         begin = self._pause if half == 1 else self._constants.step_count
         end = self._pause if half == 0 else self._end
         which = self._every_fetch if fetch is None else fetch
         numbers = self._fetch_numbers if fetch is None else [self._fetch_numbers[i] for i in fetch]
         try:
             finished, results = self._engine.run(arrays, numbers, seed, begin, end, self._guard, self._guard_step)
-        finally:  # also where it was interrupted: some are updated then
-            for v in self._updated:
-                v.changed_on(self._target.device)
+        except engine.DeviceError:
+            raise  # what a device's memory holds now is worth no more than the host's copies
+        except BaseException:  # where it was interrupted, some are updated
+            self._note_updates()
+            raise
+        self._note_updates()
         return finished, [_shaped(r, self._fetch_shapes[i]) for i, r in zip(which, results, strict=True)]
+
+    def _note_updates(self) -> None:
+        for v in self._updated:
+            v.changed_on(self._target.device)
 
     def profile(self, arrays: Sequence[np.ndarray], seed: int = 0) -> list[tuple[str, float]]:
         """Runs once and returns (op, seconds) for each step."""

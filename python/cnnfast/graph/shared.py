@@ -98,12 +98,23 @@ class SharedConstants:
         if changes == self._seen:
             return
         with _lock:
-            for constant, begin, end in self._ranges:
-                now = constant.changes
-                if now != constant.computed_at:  # rewriting one that is would disturb Programs that are running
-                    run_steps(begin, end)
-                    constant.computed_at = now
+            # Rewriting one that is up to date would disturb Programs that are running.
+            stale = [(c, c.changes, begin, end) for c, begin, end in self._ranges if c.changes != c.computed_at]
+            for begin, end in _joined([(begin, end) for *_, begin, end in stale]):
+                run_steps(begin, end)
+            for constant, now, *_ in stale:
+                constant.computed_at = now
         self._seen = changes
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same steps, those that follow each other in one range."""
+    joined: list[tuple[int, int]] = []
+    for begin, end in ranges:
+        if joined and joined[-1][1] == begin:
+            begin = joined.pop()[0]
+        joined.append((begin, end))
+    return joined
 
 
 def _constants_of(groups: Sequence[Sequence[Node]], steps: Mapping[int, engine.Step]) -> list[Constant]:

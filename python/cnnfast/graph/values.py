@@ -77,9 +77,10 @@ class Variable:
     @property
     def _value(self) -> np.ndarray:
         """The host's array, with the current value. Who writes to it calls `changed`."""
-        if _HOST not in self._places:
-            self._arrays[next(iter(self._places))].download(self._host)
-            self._places.add(_HOST)
+        places = self._places
+        if _HOST not in places:
+            self._arrays[next(iter(places))].download(self._host)
+            places.add(_HOST)  # of that value: meanwhile there may be another
         return self._host
 
     def changed(self) -> None:
@@ -100,12 +101,13 @@ class Variable:
 
     def bring_to(self, device: str) -> None:
         """Copies the current value to where `array_on` is, or to the host, if it is not there."""
-        if device in self._places:
+        places = self._places
+        if device in places:
             return
         value = self._value
         if device != _HOST:
             self._arrays[device].upload(value)
-            self._places.add(device)
+            places.add(device)
 
     @property
     def trainable(self) -> bool:
@@ -138,7 +140,7 @@ class Variable:
         value = np.asarray(value)
         if value.shape != self.shape:
             raise ValueError(f"{self.name}: expected shape {self.shape}, got {value.shape}")
-        np.copyto(self._value, value, casting="unsafe")
+        np.copyto(self._host, value, casting="unsafe")
         self.changed()
 
     def numpy(self) -> np.ndarray:

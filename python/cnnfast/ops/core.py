@@ -160,7 +160,8 @@ def _run_now(op: Op, inputs: Sequence[Tensor | None], attributes: Attributes, se
         assert first is not None
         return [first.reshape(out_specs[0].known_shape)]
     outputs = [np.empty(s.known_shape, s.dtype) for s in out_specs]
-    engine.run_step(op.name, arrays, outputs, attributes, seed, target.current().backend, op.updates)
+    settings = target.step_attributes(attributes)
+    engine.run_step(op.name, arrays, outputs, settings, seed, target.current().backend, op.updates)
     for i in op.updates:
         updated = inputs[i]
         if isinstance(updated, Variable):

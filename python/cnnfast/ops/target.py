@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cnnfast.ops import engine
 
@@ -56,37 +58,59 @@ class Target:
         return self.policy == "mixed_bfloat16" and not self.is_cpu
 
 
-_current: Target | None = None
+_device: str | None = None  # None: as the environment says
+_policy: str | None = None
+#: Of the model whose Programs this thread builds, where it has a policy of its own.
+_policy_here: ContextVar[str | None] = ContextVar("_policy_here", default=None)
 
 
 def current() -> Target:
     """What Programs are built for now; at first what CNNFAST_DEVICE and CNNFAST_POLICY say."""
-    global _current
-    if _current is None:
-        device, policy = os.environ.get("CNNFAST_DEVICE") or "cpu", os.environ.get("CNNFAST_POLICY") or "float32"
-        _current = _usable(_checked_device("CNNFAST_DEVICE", device), checked_policy("CNNFAST_POLICY", policy))
-    return _current
+    return _target(_chosen_device(), _policy_here.get() or chosen_policy())
+
+
+@cache
+def _target(device: str, policy: str) -> Target:
+    return Target(device, policy)
+
+
+def _chosen_device() -> str:
+    global _device
+    if _device is None:
+        _device = _usable("CNNFAST_DEVICE", os.environ.get("CNNFAST_DEVICE") or "cpu")
+    return _device
+
+
+def chosen_policy() -> str:
+    """The policy of models that have none of their own."""
+    global _policy
+    if _policy is None:
+        _policy = checked_policy("CNNFAST_POLICY", os.environ.get("CNNFAST_POLICY") or "float32")
+    return _policy
 
 
 def choose_device(name: object) -> None:
     """ValueError: no name of a device. DeviceError: it cannot be used. Nothing has changed then."""
-    global _current
-    _current = _usable(_checked_device("set_device", name), current().policy)
+    global _device
+    _device = _usable("set_device", name)
 
 
 def choose_policy(name: object) -> None:
     """ValueError: no name of a policy; nothing has changed then."""
-    global _current
-    _current = _usable(current().device, checked_policy("set_policy", name))
+    global _policy
+    _policy = checked_policy("set_policy", name)
 
 
-def _usable(device: str, policy: str) -> Target:
-    """The engine is set to it."""
+def _usable(what: str, name: object) -> str:
+    """The engine uses that device from now on."""
+    device = _checked_device(what, name)
     if device != "cpu":
         find_libraries()
-        engine.set_cuda_device(int(device.partition(":")[2]))
-        engine.set_cuda_tf32(policy == "tensorfloat32")
-    return Target(device, policy)
+        try:
+            engine.set_cuda_device(int(device.partition(":")[2]))
+        except engine.DeviceError as error:
+            raise engine.DeviceError(f"{what}: {error}") from None
+    return device
 
 
 def _checked_device(what: str, name: object) -> str:
@@ -114,19 +138,22 @@ def find_libraries() -> None:
 
 
 @contextmanager
-def using_policy(policy: str | None) -> Iterator[None]:
-    """Builds for another policy for a while; None: for the one that is set."""
-    before = current().policy
-    if policy is None or policy == before:
-        yield
-        return
-    choose_policy(policy)
+def using_policy(policy: str) -> Iterator[None]:
+    """What this thread builds meanwhile is for that policy."""
+    token = _policy_here.set(policy)
     try:
         yield
     finally:
-        choose_policy(before)
+        _policy_here.reset(token)
+
+
+def step_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the engine must know besides an op's own attributes."""
+    rounds = current().policy == "tensorfloat32" and not current().is_cpu
+    return {**attributes, "tf32": 1} if rounds else dict(attributes)
 
 
 def key() -> Hashable:
     """What a Program, and what is computed for it, depends on besides the graph."""
-    return engine.isa(), engine.conv2d_algorithm(), current()
+    now = current()
+    return engine.isa(), engine.conv2d_algorithm(), now.device, "float32" if now.is_cpu else now.policy
