@@ -28,10 +28,5 @@ constexpr std::size_t kGemmWorkspaceBytes = std::size_t{32} << 20;
 // The same bits each run. Does not wait for the result, and may be captured.
 void gemm(cudaStream_t stream, const Gemm& g, const void* a, const void* b, void* y, void* workspace,
           std::size_t workspace_bytes);
-inline void gemm(cudaStream_t stream, bool transpose_a, bool transpose_b, std::int64_t M, std::int64_t N,
-                 std::int64_t K, Dtype type_ab, Dtype type_y, bool tf32, const void* a, const void* b, void* y,
-                 void* workspace, std::size_t workspace_bytes) {
-  gemm(stream, Gemm{transpose_a, transpose_b, M, N, K, type_ab, type_y, tf32}, a, b, y, workspace, workspace_bytes);
-}
 
 }  // namespace cnnfast::cuda

@@ -3,12 +3,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "../runtime/rounding.hpp"
 #include "conv2d_ending.hpp"
 
 namespace cnnfast::cuda {
 
 // Of something in a workspace that something else follows.
-inline std::int64_t round_up_bytes(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
+inline std::int64_t round_up_bytes(std::int64_t bytes) { return round_up(bytes, 256); }
 
 struct PackedWeights {
   std::int64_t rows = 0, cols = 0;  // of the float32 matrix that they come as, (R*S*C/groups, K) or (in, out)

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../runtime/rounding.hpp"
 #include "cnnfast/program.hpp"
 #include "device_run.hpp"
 #include "launch.hpp"
@@ -23,7 +24,5 @@ inline Dtype common_type(const OpSpec& spec, std::initializer_list<Dtype> types)
     if (t != *types.begin()) throw std::invalid_argument(spec.op + ": on cuda its tensors must have one type");
   return *types.begin();
 }
-
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace cnnfast::cuda
