@@ -26,6 +26,11 @@ static inline Range depthwise_taps(const DepthwiseAxis& axis, std::int64_t i) {
   return taps;
 }
 
+// The first input row that position i reads and the one before does not.
+static inline std::int64_t depthwise_new_row(const DepthwiseAxis& rows, std::int64_t i) {
+  return (i - 1) * rows.step + rows.offset + (rows.taps - 1) * rows.offset_step + 1;
+}
+
 // Input rows of one image as the loops below read them: row h, column w, channel k at
 // data[((h - row0) * W + w) * K + k].
 struct DepthwiseRows {
@@ -59,6 +64,12 @@ template <int MR, int NV, bool PARTIAL>
     for_tile<MR, NV>([&](int i, int v) { vstream(y + i * y_step + v * Vec::width, tile.acc[i][v]); });
   else
     for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(y + i * y_step, v, tile.acc[i][v], cols); });
+}
+
+// Whether a row's tiles ask for what the next row's read: where it comes from memory, line after line takes half as
+// long as the order of tiles, which read a few channels of some pixels and then the next few.
+static inline bool depthwise_asks_ahead(const DepthwiseGather& conv) {
+  return conv.repeat == 1 && conv.N * conv.rows.in * conv.cols.in * conv.K >= kStreamFloats;
 }
 
 struct DepthwiseTile {
@@ -109,6 +120,7 @@ static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, s
   const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
   const std::int64_t h = i * rows.step + rows.offset + row_taps.begin * rows.offset_step - x.row0;
   const float* w_row = w + (rows.index + row_taps.begin * rows.index_step) * w_pitch;
+  const float* ahead = depthwise_asks_ahead(conv) ? x.data + depthwise_new_row(rows, i + 1) * x_pitch : nullptr;
   for (std::int64_t j = 0; j < cols.grid;) {
     const bool inner = cols.inner_first <= j && j < cols.inner_end;
     const std::int64_t count = inner ? min_of(kTileRows, cols.inner_end - j) : 1;
@@ -136,6 +148,10 @@ static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, s
                                moments.at(k),
                                opens_block && j == 0,
                                channels};
+      if (ahead)  // as much of the next row as this tile has
+        for (std::int64_t r = 0; r < rows.step; ++r)
+          for (std::int64_t at = 0; at < count * channels * cols.step; at += kLineFloats)
+            __builtin_prefetch(ahead + r * x_pitch + (j * conv.K + count * k) * cols.step + at);
       dispatch_tile(count, channels, tile);
     }
     j += count;
