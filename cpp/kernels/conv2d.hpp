@@ -83,7 +83,7 @@ static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std
     const float* data = x + ((n0 * conv.in_h + row0) * conv.in_w + conv.col_first) * conv.in_c + conv.channel_first;
     return {data, conv.in_h * conv.in_w * conv.in_c, row_pitch};
   }
-  float* block = worker_scratch(worker, 0, images * rows * row_pitch);
+  float* block = worker_scratch(worker, 0, images * rows * row_pitch + kLineFloats);
   const std::int64_t left = conv.col_first < 0 ? min_of(-conv.col_first, conv.block_w) : 0;
   const std::int64_t col0 = max_of(conv.col_first, 0);
   const std::int64_t cols = max_of(min_of(conv.in_w - col0, conv.block_w - left), 0);
@@ -233,21 +233,18 @@ static inline std::int64_t conv2d_pooled_at(const GatherConv& conv, std::int64_t
   return ((n * (conv.out_h / 2) + i / 2) * (conv.out_w / 2) + j / 2) * conv.out_c + conv.out_channel_first;
 }
 
-// Stores the largest of 2x2 vectors sum(i, j).
-template <class Full, class Sum>
-static inline void conv2d_store_largest(Full full, std::int64_t lanes, const Ending& ending, bool stream,
-                                        std::int64_t at, float* y, const Sum& sum) {
-  const auto store = [&](auto positions) {
+// Gives `store` the largest of 2x2 vectors sum(i, j), and stores which it was if that is wanted.
+template <class Sum, class Store>
+static inline void conv2d_store_largest(std::int64_t lanes, const Ending& ending, std::int64_t at, const Sum& sum,
+                                        const Store& store) {
+  const auto find = [&](auto positions) {
     Largest<decltype(positions)::value> largest;
     for (int i = 0; i < 2; ++i)
       for (int j = 0; j < 2; ++j) largest.meet(sum(i, j), i * 2 + j);
-    if (full && stream)
-      vstream(y + at, largest.value);
-    else
-      store_lanes(full, y + at, largest.value, lanes);
+    store(largest.value);
     if (positions) store_positions(ending.argmax + at, largest.where, lanes);
   };
-  ending.argmax ? store(std::true_type{}) : store(std::false_type{});
+  ending.argmax ? find(std::true_type{}) : find(std::false_type{});
 }
 
 // The same of a band of sums, channels [k0, k0 + channels), as one task keeps them.
@@ -261,8 +258,14 @@ static inline void conv2d_pool_band(const GatherConv& conv, const Ending& ending
         const float* corner = sums + ((n * band + i) * conv.grid_w + j) * pitch;
         const std::int64_t at = conv2d_pooled_at(conv, n0 + n, i0 + i, j) + k0;
         for_each_lanes(channels, [&](auto full, std::int64_t k, std::int64_t lanes) {
-          conv2d_store_largest(full, lanes, ending, stream, at + k, y, [&](int r, int s) {
+          const auto sum = [&](int r, int s) {
             return load_lanes(full, corner + (r * conv.grid_w + s) * pitch + k, lanes);
+          };
+          conv2d_store_largest(lanes, ending, at + k, sum, [&](Vec largest) {
+            if (full && stream)
+              vstream(y + at + k, largest);
+            else
+              store_lanes(full, y + at + k, largest, lanes);
           });
         });
       }
@@ -402,15 +405,28 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   });
 }
 
-// Copies kTileCols channels of pixels of dy side by side (zero-filled past `cols`): in place they may lie a power of
-// two apart and share a few cache sets.
-static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int64_t pitch, std::int64_t cols,
-                                  float* panel) {
-  for (std::int64_t p = 0; p < pixels; ++p, dy += pitch, panel += kTileCols)
-    for (int v = 0; v < kTileVecs; ++v) vstore(panel + v * Vec::width, load_cols<kTileVecs, true>(dy, v, cols));
+// How far apart packed panels of a weight gradient lie: each with the pixels of a band, a line farther for what is
+// stored behind the last one and so that panels do not share a set of the cache.
+static inline std::int64_t conv2d_panel_pitch(std::int64_t pixels, std::int64_t width) {
+  return pixels * width + kLineFloats;
 }
 
-// The same of rows [first, end) of pixels, counted through all images, and channels from k0 on, of a gradient that a
+// Copies `channels` channels of pixels of dy as panels of kTileCols, packed[panel][pixel][channel], zero-filled past
+// the last channel: in place they may lie a power of two apart and share a few cache sets.
+static inline void conv2d_pack_dy(const float* dy, std::int64_t pixels, std::int64_t pitch, std::int64_t channels,
+                                  std::int64_t panel_pitch, float* packed) {
+  const std::int64_t whole = channels / kTileCols * kTileCols;
+  for (std::int64_t p = 0; p < pixels; ++p, dy += pitch, packed += kTileCols) {
+    float* to = packed;
+    for (std::int64_t k = 0; k < whole; k += kTileCols, to += panel_pitch)
+      for (int v = 0; v < kTileVecs; ++v) vstore(to + v * Vec::width, vload(dy + k + v * Vec::width));
+    if (whole < channels)
+      for (int v = 0; v < kTileVecs; ++v)
+        vstore(to + v * Vec::width, load_cols<kTileVecs, true>(dy + whole, v, channels - whole));
+  }
+}
+
+// One panel of rows [first, end) of pixels, counted through all images, and channels from k0 on, of a gradient that a
 // max-pooling sends back.
 static inline void conv2d_pack_unpooled_dy(const GatherConv& conv, const ConvInput& dy, std::int64_t first,
                                            std::int64_t end, std::int64_t k0, std::int64_t cols, float* panel) {
@@ -428,35 +444,53 @@ static inline void conv2d_pack_unpooled_dy(const GatherConv& conv, const ConvInp
   }
 }
 
-// The input floats that meet weight rows [m, m + rows) at each pixel of a block, side by side:
-// packed[pixel][kTileRows].
-static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block, std::int64_t block_rows,
-                                 std::int64_t m, std::int64_t rows, float* packed) {
-  const std::int64_t* offset = conv.row_offset + m;
-  for (std::int64_t first = 0, end; first < rows; first = end) {
-    for (end = first + 1; end < rows && offset[end] == offset[end - 1] + 1; ++end) {
-    }
-    float* to = packed + first;
-    for (std::int64_t i = 0; i < block_rows; ++i) {
-      const float* from = block.data + i * conv.row_step * block.row_pitch + offset[first];
-      for (std::int64_t j = 0; j < conv.grid_w; ++j, from += conv.col_step * conv.block_c, to += kTileRows)
-        for (std::int64_t c = 0; c < end - first; c += Vec::width) {
-          const std::int64_t lanes = min_of(Vec::width, end - first - c);
-          vstore_first(to + c, vload_first(from + c, lanes), lanes);
+// Floats that follow each other in a pixel's window and in its row of a packed panel: copied as whole vectors, so that
+// what is stored behind them must be written after them.
+struct WindowCopy {
+  std::int64_t from, to, floats;
+};
+static constexpr std::int64_t kCopyVecs = (kTileRows + Vec::width - 1) / Vec::width;
+static_assert(kCopyVecs * Vec::width <= kLineFloats);
+
+// What meets weight rows [m0, m1), in panels of kTileRows; returns how many copies that takes.
+static inline std::int64_t conv2d_window_copies(const GatherConv& conv, std::int64_t m0, std::int64_t m1,
+                                                std::int64_t panel_pitch, WindowCopy* copies) {
+  std::int64_t count = 0;
+  for (std::int64_t m = m0; m < m1; ++m) {
+    const std::int64_t i = (m - m0) % kTileRows;
+    if (i > 0 && conv.row_offset[m] == conv.row_offset[m - 1] + 1)
+      ++copies[count - 1].floats;
+    else
+      copies[count++] = {conv.row_offset[m], (m - m0) / kTileRows * panel_pitch + i, 1};
+  }
+  return count;
+}
+
+// Packs the windows of rows of pixels: packed[panel][pixel][kTileRows]. Nothing from `end` on is read.
+static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block, const float* end, std::int64_t rows,
+                                 const WindowCopy* copies, std::int64_t count, float* packed) {
+  std::int64_t reach = 0;
+  for (std::int64_t c = 0; c < count; ++c) reach = max_of(reach, copies[c].from + kCopyVecs * Vec::width);
+  const std::int64_t step = conv.col_step * conv.block_c;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const float* x = block.data + i * conv.row_step * block.row_pitch;
+    for (std::int64_t j = 0; j < conv.grid_w; ++j, x += step, packed += kTileRows) {
+      const bool near_end = end - x < reach;
+      for (std::int64_t c = 0; c < count; ++c) {
+        const WindowCopy copy = copies[c];
+        for (std::int64_t v = 0; v < kCopyVecs * Vec::width; v += Vec::width) {
+          const std::int64_t lanes = near_end ? max_of(min_of(copy.floats - v, Vec::width), 0) : Vec::width;
+          vstore(packed + copy.to + v, near_end ? vload_first(x + copy.from + v, lanes) : vload(x + copy.from + v));
         }
+      }
     }
   }
 }
 
-// Adds to a tile of weights what a band of pixels gives: dy is packed, x is PACKED too or read where it lies.
-template <bool PACKED>
+// Adds to a tile of weights what a band of packed pixels gives.
 struct ConvWeightTile {
-  const GatherConv& conv;
-  const float* x;  // packed, or the band's first pixel: then
-  std::int64_t x_row_pitch;
-  const std::int64_t* row_offset;
-  const float* dy;
-  std::int64_t rows, cols;  // of pixels, of filters
+  const float *x, *dy;
+  std::int64_t pixels, cols;
   bool first;
   float* dw;
   std::int64_t dw_pitch;
@@ -466,17 +500,7 @@ struct ConvWeightTile {
     Tile<MR, NV> tile;
     for_tile<MR, NV>(
         [&](int i, int v) { tile.acc[i][v] = first ? vzero() : load_cols<NV, PARTIAL>(dw + i * dw_pitch, v, cols); });
-    if constexpr (PACKED) {
-      tile_multiply_packed(tile, x, dy, rows * conv.grid_w);
-    } else {
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const float* a[MR];
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i) a[i] = x + r * x_row_pitch + row_offset[i];
-        tile_multiply<MR, NV, false>(tile, a, conv.col_step * conv.block_c, dy + r * conv.grid_w * kTileCols, kTileCols,
-                                     cols, conv.grid_w);
-      }
-    }
+    tile_multiply_packed(tile, x, dy, pixels);
     for_tile<MR, NV>([&](int i, int v) { store_cols<NV, PARTIAL>(dw + i * dw_pitch, v, tile.acc[i][v], cols); });
   }
 };
@@ -498,56 +522,58 @@ static inline void conv2d_add_slices(const GatherConv& conv, std::int64_t slices
 static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& split, const float* x,
                                    const ConvInput& dy, float* dw, std::int64_t dw_pitch, float* workspace) {
   const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K, slices = split.slices;
-  const std::int64_t split_rows = ceil_div(ceil_div(conv.depth, split.row_splits), kTileRows) * kTileRows;
-  parallel(slices * split.row_splits, [&](std::int64_t task, int worker) {
-    const std::int64_t slice = task / split.row_splits, m0 = task % split.row_splits * split_rows;
-    const std::int64_t m1 = min_of(m0 + split_rows, conv.depth);
-    if (m0 >= m1) return;
-    float* partial = slices == 1 ? dw : workspace + slice * partial_floats;
-    const std::int64_t pitch = slices == 1 ? dw_pitch : K;
+  const std::int64_t split_rows = round_up(ceil_div(conv.depth, split.row_splits), kTileRows);
+  const std::int64_t split_filters = round_up(ceil_div(K, split.filter_splits), kTileCols);
+  const std::int64_t rows =
+      conv.N * conv.grid_h;  // of pixels, counted through all images: they follow each other in dy
+  const float* x_end = x + conv.N * conv.in_h * conv.in_w * conv.in_c;
+  parallel(slices * split.row_splits * split.filter_splits, [&](std::int64_t task, int worker) {
+    const std::int64_t slice = task / (split.row_splits * split.filter_splits);
+    const std::int64_t m0 = task / split.filter_splits % split.row_splits * split_rows;
+    const std::int64_t k0 = task % split.filter_splits * split_filters;
+    const std::int64_t m1 = min_of(m0 + split_rows, conv.depth), k1 = min_of(k0 + split_filters, K);
+    if (m0 >= m1 || k0 >= k1) return;
+    float* sums = slices == 1 ? dw : workspace + slice * partial_floats;
+    const std::int64_t sums_pitch = slices == 1 ? dw_pitch : K;
     const std::int64_t most = split.band_rows * conv.grid_w;  // pixels
-    float* panel = worker_scratch(worker, 1, most * kTileCols);
-    float* xs = split.pack_x ? worker_scratch(worker, 2, most * split_rows) : nullptr;
-    // Rows of pixels are counted through all images: their pixels follow each other in dy.
-    const std::int64_t begin = slice * conv.N / slices * conv.grid_h, end = (slice + 1) * conv.N / slices * conv.grid_h;
+    const std::int64_t x_pitch = conv2d_panel_pitch(most, kTileRows), dy_pitch = conv2d_panel_pitch(most, kTileCols);
+    float* ys = worker_scratch(worker, 1, ceil_div(k1 - k0, kTileCols) * dy_pitch);
+    const std::int64_t x_floats = ceil_div(m1 - m0, kTileRows) * x_pitch;
+    float* xs = worker_scratch(worker, 2, round_up(x_floats, 2) + (m1 - m0) * sizeof(WindowCopy) / sizeof(float));
+    WindowCopy* copies = reinterpret_cast<WindowCopy*>(xs + round_up(x_floats, 2));
+    const std::int64_t count = conv2d_window_copies(conv, m0, m1, x_pitch, copies);
+    const std::int64_t begin = slice * rows / slices, end = (slice + 1) * rows / slices;
     for (std::int64_t row = begin, band_end; row < end; row = band_end) {
       band_end = min_of(row + split.band_rows, end);
-      if (!split.pack_x) band_end = min_of(band_end, (row / conv.grid_h + 1) * conv.grid_h);
       const std::int64_t pixels = (band_end - row) * conv.grid_w;
-      ConvBlock block{};
       for (std::int64_t r = row; r < band_end;) {
-        const std::int64_t n = r / conv.grid_h, i0 = r % conv.grid_h, count = min_of(band_end - r, conv.grid_h - i0);
-        const std::int64_t rows = (count - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
-        block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, rows, worker);
-        for (std::int64_t m = m0; split.pack_x && m < m1; m += kTileRows)
-          conv2d_pack_x(conv, block, count, m, min_of(kTileRows, m1 - m),
-                        xs + (m - m0) * pixels + (r - row) * conv.grid_w * kTileRows);
-        r += count;
+        const std::int64_t n = r / conv.grid_h, i0 = r % conv.grid_h,
+                           images_rows = min_of(band_end - r, conv.grid_h - i0);
+        const std::int64_t block_rows = (images_rows - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
+        const ConvBlock block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, block_rows, worker);
+        const float* block_end = conv.padded ? block.data + block.image_pitch + kLineFloats : x_end;
+        conv2d_pack_x(conv, block, block_end, images_rows, copies, count, xs + (r - row) * conv.grid_w * kTileRows);
+        r += images_rows;
       }
-      for (std::int64_t k0 = 0; k0 < K; k0 += kTileCols) {
-        const std::int64_t cols = min_of(kTileCols, K - k0);
-        const std::int64_t first = row * conv.grid_w * conv.out_c + conv.out_channel_first + k0;
-        if (dy.argmax)
-          conv2d_pack_unpooled_dy(conv, dy, row, band_end, k0, cols, panel);
-        else
-          conv2d_pack_dy(dy.data + first, pixels, conv.out_c, cols, panel);
+      if (dy.argmax)
+        for (std::int64_t k = k0; k < k1; k += kTileCols)
+          conv2d_pack_unpooled_dy(conv, dy, row, band_end, k, min_of(kTileCols, k1 - k),
+                                  ys + (k - k0) / kTileCols * dy_pitch);
+      else
+        conv2d_pack_dy(dy.data + row * conv.grid_w * conv.out_c + conv.out_channel_first + k0, pixels, conv.out_c,
+                       k1 - k0, dy_pitch, ys);
+      for (std::int64_t k = k0; k < k1; k += kTileCols)
         for (std::int64_t m = m0; m < m1; m += kTileRows) {
-          const auto add = [&](auto packed) {
-            const ConvWeightTile<decltype(packed)::value> tile{conv,
-                                                               packed ? xs + (m - m0) * pixels : block.data,
-                                                               conv.row_step * block.row_pitch,
-                                                               conv.row_offset + m,
-                                                               panel,
-                                                               band_end - row,
-                                                               cols,
-                                                               row == begin,
-                                                               partial + m * pitch + k0,
-                                                               pitch};
-            dispatch_tile(min_of(kTileRows, m1 - m), cols, tile);
-          };
-          split.pack_x ? add(std::true_type{}) : add(std::false_type{});
+          const std::int64_t cols = min_of(kTileCols, k1 - k);
+          const ConvWeightTile tile{xs + (m - m0) / kTileRows * x_pitch,
+                                    ys + (k - k0) / kTileCols * dy_pitch,
+                                    pixels,
+                                    cols,
+                                    row == begin,
+                                    sums + m * sums_pitch + k,
+                                    sums_pitch};
+          dispatch_tile(min_of(kTileRows, m1 - m), cols, tile);
         }
-      }
     }
   });
   if (slices > 1) conv2d_add_slices(conv, slices, workspace, dw, dw_pitch);

@@ -154,20 +154,25 @@ static inline void winograd_pack_tile(const GatherConv& conv, const float* w, fl
             taps[c][tap][k] = from[c * conv.weight_in_step + k * conv.weight_out_step];
       }
     }
+    LineStream<W::weights * W::weights> lines;
     for (std::int64_t c = 0; c < channels; ++c)
       for (int v = 0; v < kTileVecs; ++v) {
         float* to = packed + (panel * conv.channels + c0 + c) * kTileCols + v * Vec::width;
         winograd_2d<W::taps, W::weights>(
             W::weight, [&](int i, int j) { return vload(taps[c][i * W::taps + j] + v * Vec::width); },
             [&](int i, int j, Vec a) {
-              float* at = to + (i * W::weights + j) * panels * conv.channels * kTileCols;
-              stream ? vstream(at, a) : vstore(at, a);
+              const int point = i * W::weights + j;
+              float* at = to + point * panels * conv.channels * kTileCols;
+              if (stream)
+                lines.store(point, v * Vec::width % kLineFloats, at, a);
+              else
+                vstore(at, a);
             });
       }
   });
 }
 static void winograd_pack(const GatherConv& conv, const WinogradSplit& split, const float* w, float* packed) {
-  const bool stream = streams(packed, winograd_packed_floats(conv, split), 16);
+  const bool stream = streams(packed, winograd_packed_floats(conv, split), kTileCols);
   with_winograd(split.form,
                 [&](auto transforms) { winograd_pack_tile<decltype(transforms)>(conv, w, packed, stream); });
 }
@@ -240,6 +245,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
                                              const Ending& ending, float* y) {
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), point = winograd_apart(split.block_tiles * m_pitch);
   const bool stream = conv2d_streams(conv, ending, y);
+  LineStream<W::tile * W::tile> lines;
   const std::int64_t col_floats = conv.out_col_step * conv.out_c;
   const std::int64_t row_floats = conv.out_row_step * conv.out_w * conv.out_c;
   for (std::int64_t t = 0; t < tiles; ++t, m += m_pitch) {
@@ -251,17 +257,25 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
     const std::int64_t corner = pixel * conv.out_c + conv.out_channel_first + k0;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
       const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
+      const bool whole_line = stream && k - k % kLineFloats + kLineFloats <= filters;
+      const auto put = [&](int line, float* to, Vec a) {
+        if (full && whole_line)
+          lines.store(line, k % kLineFloats, to, a);
+        else
+          store_lanes(full, to, a, lanes);
+      };
       if (ending.pool) {
         Vec sums[W::tile * W::tile];
         winograd_2d<W::patch, W::tile>(
             W::output, [&](int i, int j) { return vload(m + (i * W::patch + j) * point + k); },
             [&](int i, int j, Vec sum) { sums[i * W::tile + j] = apply_epilogue(sum + bias, ending.epilogue); });
-        for (std::int64_t i = 0; i < rows; i += 2)
-          for (std::int64_t j = 0; j < cols; j += 2) {
+        for (int i = 0; i < rows; i += 2)
+          for (int j = 0; j < cols; j += 2) {
             const std::int64_t at = conv2d_pooled_at(conv, tile.n, tile.i + i, tile.j + j) + k0 + k;
-            const Vec* first = sums + i * W::tile + j;
-            conv2d_store_largest(full, lanes, ending, stream, at, y,
-                                 [&](int r, int s) { return first[r * W::tile + s]; });
+            const int first = i * W::tile + j;
+            conv2d_store_largest(
+                lanes, ending, at, [&](int r, int s) { return sums[first + r * W::tile + s]; },
+                [&](Vec largest) { put(first, y + at, largest); });
           }
         return;
       }
@@ -273,10 +287,7 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
             sum = sum + bias;
             if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
             sum = apply_ending(sum, ending, [&] { return load_lanes(full, ending.gate + at, lanes); });
-            if (full && stream)
-              vstream(y + at, sum);
-            else
-              store_lanes(full, y + at, sum, lanes);
+            put(i * W::tile + j, y + at, sum);
           });
     });
   }

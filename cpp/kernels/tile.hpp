@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cnnfast/kernels/epilogue.hpp"
+#include "stream.hpp"
 
 namespace cnnfast {
 namespace CNNFAST_ISA {
@@ -48,8 +49,7 @@ static inline void store_cols(float* p, int v, Vec a, std::int64_t cols) {
   if (left > 0) vstore_first(p + v * Vec::width, a, left > Vec::width ? Vec::width : left);
 }
 
-static constexpr int kSecondLevel = 2;           // the cache that __builtin_prefetch brings lines to
-static constexpr std::int64_t kLineFloats = 16;  // of a cache line
+static constexpr int kSecondLevel = 2;  // the cache that __builtin_prefetch brings lines to
 
 // Always inlined: as a call, all accumulators would go through memory. AHEAD asks for a line of memory at each step,
 // those from `ahead` on: they are in the second-level cache when they are needed.

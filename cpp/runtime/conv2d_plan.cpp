@@ -260,24 +260,37 @@ GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape) {
   return plans;
 }
 
+GatherPlans plan_conv2d_backward_weight(const Conv2dShape& shape, bool pooled) {
+  return plan_conv2d_windows(pooled ? shape : without_rows(shape));
+}
+
 WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   constexpr std::int64_t kPartialFloats = 1 << 20;  // of all partial sums together
-  constexpr std::int64_t kSplitFloats = 72 * 1024;  // of a task's sums: they stay in the second-level cache
-  constexpr std::int64_t kBandPixels = 128;         // of a packed band, whose panels stay in the first-level cache
+  constexpr std::int64_t kBlockFloats = 72 * 1024;  // of a task's sums and packed bands: in the second-level cache
+  constexpr std::int64_t kBandPixels = 96;          // a panel of a band stays in the first-level cache
   constexpr std::int64_t kSlicePixels = 384;        // fewer do not repay partial sums
-  constexpr std::int64_t kTasks = 16;
-  const std::int64_t size = std::max<std::int64_t>(1, g.depth * g.out_channels);
-  const std::int64_t worth = std::clamp(g.N * g.grid_h * g.grid_w / kSlicePixels, std::int64_t{1}, kTasks);
-  const std::int64_t most_slices = std::clamp<std::int64_t>(g.N, 1, worth);
-  const std::int64_t slices = std::clamp(kPartialFloats / size, std::int64_t{1}, most_slices);
-  const std::int64_t row_splits =
-      std::min(std::max(ceil_div(kTasks, slices), ceil_div(size, kSplitFloats)), ceil_div(g.depth, kTileRowsUnit));
-  // Packing x is worth it where many filters use it, or where rows are too short for long sums.
-  const bool pack_x = g.out_channels > 64 || g.grid_w < 16;
-  const std::int64_t fit = std::max<std::int64_t>(1, (pack_x ? kBandPixels : kBandPixels * 3 / 4) / g.grid_w);
-  const std::int64_t rows = std::max<std::int64_t>(1, pack_x ? ceil_div(g.N, slices) * g.grid_h : g.grid_h);
-  const std::int64_t band_rows = ceil_div(rows, ceil_div(rows, fit));  // bands of nearly equal height
-  return {slices, std::max<std::int64_t>(1, row_splits), band_rows, pack_x};
+  constexpr std::int64_t kTasks = 16, kSmallBlock = 96;
+  const std::int64_t rows = g.N * g.grid_h, grid_w = std::max<std::int64_t>(1, g.grid_w);
+  const std::int64_t fit = std::max<std::int64_t>(1, kBandPixels / grid_w);
+  // Of a task's block, as near to a square as it comes: a longer side means that more is packed for as many products.
+  std::int64_t depth = std::max<std::int64_t>(1, g.depth), filters = g.out_channels;
+  std::int64_t row_splits = 1, filter_splits = 1;
+  const auto split_longer = [&] {
+    if (depth > filters)
+      depth = ceil_div(g.depth, ++row_splits);
+    else
+      filters = ceil_div(g.out_channels, ++filter_splits);
+  };
+  while (depth * filters + fit * grid_w * (depth + filters) > kBlockFloats && std::max(depth, filters) > kSmallBlock)
+    split_longer();
+  const std::int64_t parts = row_splits * filter_splits, size = std::max<std::int64_t>(1, g.depth * g.out_channels);
+  const std::int64_t slices =
+      std::clamp(std::min({ceil_div(kTasks, parts), rows * grid_w / kSlicePixels, kPartialFloats / size}),
+                 std::int64_t{1}, std::max<std::int64_t>(1, rows));
+  while (slices * row_splits * filter_splits < kTasks && std::max(depth, filters) > kSmallBlock) split_longer();
+  const std::int64_t slice_rows = std::max<std::int64_t>(1, ceil_div(rows, slices));
+  const std::int64_t band_rows = ceil_div(slice_rows, ceil_div(slice_rows, fit));  // bands of nearly equal height
+  return {slices, row_splits, filter_splits, band_rows};
 }
 
 }  // namespace cnnfast

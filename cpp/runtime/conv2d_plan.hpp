@@ -32,6 +32,8 @@ GatherPlans plan_conv2d_windows(const Conv2dShape& shape, std::int64_t row_unit 
 GatherPlans plan_pointwise(const std::vector<std::int64_t>& x, const std::vector<std::int64_t>& w);
 // One gather a group and residue of the stride; together they write every pixel of dx.
 GatherPlans plan_conv2d_backward_input(const Conv2dShape& shape);
+// The forward gathers whose weight gradient is wanted; pooled: dy is what a max-pooling sends back, row by row.
+GatherPlans plan_conv2d_backward_weight(const Conv2dShape& shape, bool pooled);
 
 WeightSplit split_conv2d_backward_weight(const GatherConv& conv);
 

@@ -237,7 +237,7 @@ Step conv2d_backward_input(const OpSpec& spec) {
 Step conv2d_backward_weight(const OpSpec& spec) {
   const Conv2dShape shape = conv2d_shape(spec.in[1].shape, spec.out[0].shape, spec.attributes);
   const bool pooled = spec.has_in(2);
-  auto plans = std::make_shared<GatherPlans>(plan_conv2d_windows(shape));
+  auto plans = std::make_shared<GatherPlans>(plan_conv2d_backward_weight(shape, pooled));
   const GatherConv& first = plans->front().conv;
   const auto form = winograd_weight_form(first);
   const bool winograd = form.has_value();

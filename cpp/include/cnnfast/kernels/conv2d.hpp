@@ -54,11 +54,10 @@ struct GatherConv {
   std::int64_t rows_per_task, images_per_task, channels_per_task;
 };
 
-// How a weight gradient is cut: images into slices with a partial sum each, weight rows into row_splits; within a task,
-// rows of output pixels, counted through all images, are walked in bands of band_rows.
+// How a weight gradient is cut: rows of output pixels, counted through all images, into slices with a partial sum each,
+// weight rows into row_splits, filters into filter_splits; a task walks its rows of pixels in bands of band_rows.
 struct WeightSplit {
-  std::int64_t slices, row_splits, band_rows;
-  bool pack_x;  // bands are copied as the tiles read them, and may reach over several images
+  std::int64_t slices, row_splits, filter_splits, band_rows;
 };
 
 // A tensor that a convolution reads. With argmax it is the gradient that a max-pooling of 2x2 sends back: data and
