@@ -113,14 +113,14 @@ struct DepthwiseTile {
 // Row i of the grid; y is its first pixel, y_step floats before the next. Its moments are added to those of a block,
 // which it may open.
 static inline void depthwise_row(const DepthwiseGather& conv, DepthwiseRows x, std::int64_t i, const float* w,
-                                 const float* b, Epilogue epilogue, float* y, bool stream, std::int64_t y_step,
-                                 const BlockMoments& moments = {}, bool opens_block = false) {
+                                 const float* b, Epilogue epilogue, bool asks_ahead, float* y, bool stream,
+                                 std::int64_t y_step, const BlockMoments& moments = {}, bool opens_block = false) {
   const DepthwiseAxis &rows = conv.rows, &cols = conv.cols;
   const Range row_taps = depthwise_taps(rows, i);
   const std::int64_t x_pitch = cols.in * conv.K, w_pitch = conv.kernel_columns * conv.K;
   const std::int64_t h = i * rows.step + rows.offset + row_taps.begin * rows.offset_step - x.row0;
   const float* w_row = w + (rows.index + row_taps.begin * rows.index_step) * w_pitch;
-  const float* ahead = depthwise_asks_ahead(conv) ? x.data + depthwise_new_row(rows, i + 1) * x_pitch : nullptr;
+  const float* ahead = asks_ahead ? x.data + depthwise_new_row(rows, i + 1) * x_pitch : nullptr;
   for (std::int64_t j = 0; j < cols.grid;) {
     const bool inner = cols.inner_first <= j && j < cols.inner_end;
     const std::int64_t count = inner ? min_of(kTileRows, cols.inner_end - j) : 1;
@@ -184,32 +184,38 @@ static std::int64_t conv2d_depthwise_moment_blocks(const DepthwiseGather& conv) 
   return ceil_div(conv.N * conv.rows.grid, conv.rows_per_task);
 }
 
-static void conv2d_depthwise_gather(const DepthwiseGather& conv, const float* x, const float* w, const float* b,
-                                    Epilogue epilogue, float* y, float* moments) {
-  const std::int64_t all_rows = conv.N * conv.rows.grid, channels = conv.K / conv.fold;
-  const bool stream = streams(y, conv.N * conv.rows.out * conv.cols.out * channels, channels);
-  parallel(conv2d_depthwise_moment_blocks(conv), [&](std::int64_t task, int worker) {
-    const std::int64_t begin = task * conv.rows_per_task, end = min_of(begin + conv.rows_per_task, all_rows);
+static void conv2d_depthwise_gather(const DepthwiseGather* gathers, std::int64_t count, const float* x, const float* w,
+                                    const float* b, Epilogue epilogue, float* y, float* moments) {
+  const DepthwiseGather& first = gathers[0];  // has as many rows as any
+  const std::int64_t all_rows = first.N * first.rows.grid, channels = first.K / first.fold;
+  const bool stream = streams(y, first.N * first.rows.out * first.cols.out * channels, channels);
+  const bool asks_ahead = depthwise_asks_ahead(first);
+  parallel(conv2d_depthwise_moment_blocks(first), [&](std::int64_t task, int worker) {
+    const std::int64_t begin = task * first.rows_per_task, end = min_of(begin + first.rows_per_task, all_rows);
     const BlockMoments own = BlockMoments{moments, channels}.of(task);
     bool opens_block = true;
-    using At = std::int64_t;
-    depthwise_bands(conv, x, begin, end, worker, [&](At n, At i0, At i1, DepthwiseRows in) {
-      for (std::int64_t i = i0; i < i1; ++i) {
-        const std::int64_t row = n * conv.rows.out + conv.rows.out_first + i * conv.rows.out_step;
-        float* to = y + (row * conv.cols.out + conv.cols.out_first) * channels;
-        const std::int64_t to_step = conv.cols.out_step * channels;
-        if (conv.fold == 1) {
-          depthwise_row(conv, in, i, w, b, epilogue, to, stream, to_step, own, opens_block);
-          opens_block = false;
-          continue;
-        }
-        float* unfolded = worker_scratch(worker, 1, conv.cols.grid * conv.K);
-        depthwise_row(conv, in, i, w, b, epilogue, unfolded, false, conv.K);
-        for (std::int64_t j = 0; j < conv.cols.grid; ++j)
-          depthwise_fold(channels, conv.fold, unfolded + j * conv.K, to + j * to_step);
+    const auto run = [&](const DepthwiseGather& conv, std::int64_t n, std::int64_t i, DepthwiseRows in) {
+      const std::int64_t row = n * conv.rows.out + conv.rows.out_first + i * conv.rows.out_step;
+      float* to = y + (row * conv.cols.out + conv.cols.out_first) * channels;
+      const std::int64_t to_step = conv.cols.out_step * channels;
+      const bool asks = asks_ahead && &conv == gathers;  // the others read the same rows
+      if (conv.fold == 1) {
+        depthwise_row(conv, in, i, w, b, epilogue, asks, to, stream, to_step, own, opens_block);
+        opens_block = false;
+        return;
       }
+      float* unfolded = worker_scratch(worker, 1, conv.cols.grid * conv.K);
+      depthwise_row(conv, in, i, w, b, epilogue, asks, unfolded, false, conv.K);
+      for (std::int64_t j = 0; j < conv.cols.grid; ++j)
+        depthwise_fold(channels, conv.fold, unfolded + j * conv.K, to + j * to_step);
+    };
+    using At = std::int64_t;
+    depthwise_bands(first, x, begin, end, worker, [&](At n, At i0, At i1, DepthwiseRows in) {
+      for (At i = i0; i < i1; ++i)
+        for (const DepthwiseGather* conv = gathers; conv < gathers + count; ++conv)
+          if (i < conv->rows.grid) run(*conv, n, i, in);
     });
-    if (own.rows) count_moments(own, (end - begin) * conv.cols.grid, channels);
+    if (own.rows) count_moments(own, (end - begin) * first.cols.grid, channels);
   });
 }
 

@@ -48,10 +48,9 @@ DepthwiseAxis backward_axis(const Axis& a, std::int64_t residue) {
 Axis row_axis(const Conv2dShape& s) { return {s.H, s.P, s.R, s.stride_h, s.dilation_h, s.pad_top}; }
 Axis col_axis(const Conv2dShape& s) { return {s.W, s.Q, s.S, s.stride_w, s.dilation_w, s.pad_left}; }
 
-DepthwiseGather with_task_size(DepthwiseGather g) {
-  const std::int64_t row_products = std::max<std::int64_t>(1, g.cols.grid * g.K * g.rows.taps * g.cols.taps);
-  g.rows_per_task = std::max<std::int64_t>(1, kTaskProducts / row_products);
-  return g;
+std::int64_t row_products(const DepthwiseGather& g) { return g.cols.grid * g.K * g.rows.taps * g.cols.taps; }
+std::int64_t rows_per_task(std::int64_t products_of_row) {
+  return std::max<std::int64_t>(1, kTaskProducts / std::max<std::int64_t>(1, products_of_row));
 }
 
 }  // namespace
@@ -69,15 +68,19 @@ Conv2dShape depthwise_shape(const TensorSpec& x, const TensorSpec& w, const Tens
 }
 
 DepthwiseGather plan_depthwise_forward(const Conv2dShape& s) {
-  return with_task_size({s.N, s.K, s.S, forward_axis(row_axis(s)), forward_axis(col_axis(s)), s.K / s.C, 1, 1});
+  DepthwiseGather g{s.N, s.K, s.S, forward_axis(row_axis(s)), forward_axis(col_axis(s)), s.K / s.C, 1, 1};
+  g.rows_per_task = rows_per_task(row_products(g));
+  return g;
 }
 
 std::vector<DepthwiseGather> plan_depthwise_backward_input(const Conv2dShape& s) {
   std::vector<DepthwiseGather> gathers;
   for (std::int64_t a = 0; a < std::min(s.stride_h, s.H); ++a)
     for (std::int64_t b = 0; b < std::min(s.stride_w, s.W); ++b)
-      gathers.push_back(with_task_size(
-          {s.N, s.K, s.S, backward_axis(row_axis(s), a), backward_axis(col_axis(s), b), 1, s.K / s.C, 1}));
+      gathers.push_back({s.N, s.K, s.S, backward_axis(row_axis(s), a), backward_axis(col_axis(s), b), 1, s.K / s.C, 1});
+  std::int64_t products = 0;
+  for (const DepthwiseGather& g : gathers) products += row_products(g);
+  for (DepthwiseGather& g : gathers) g.rows_per_task = rows_per_task(products);
   return gathers;
 }
 

@@ -48,6 +48,9 @@ void count_tiles(const GatherConv& g, const WinogradForm& form, Split& s) {
 // them fit there, from the second-level cache.
 constexpr double kSmallPatchTransform = 8.0, kLargePatchTransform = 11.0;
 constexpr double kWeightTransform = 14.0, kFewWeightsTransform = 4.0, kFewWeights = 256.0 * 1024.0;
+// Forms with a stride have so many points that the patches of many channels leave the cache.
+constexpr double kStridedManyChannels = 1.3;
+constexpr std::int64_t kManyChannels = 128;
 // Large patches' transforms of both operands of a weight gradient leave the cache.
 constexpr double kLargePatchGradient = 1.12;
 constexpr std::int64_t kWinogradChannels = 16;  // fewer leave most lanes of a vector or most of the time to transforms
@@ -59,7 +62,8 @@ double winograd_cost(const GatherConv& g, const WinogradForm& form) {
   const double patch = form.patch() > 6 ? kLargePatchTransform : kSmallPatchTransform;
   const double weights = static_cast<double>(form.weights() * form.weights()) * C * K;
   const double weight = weights <= kFewWeights ? kFewWeightsTransform : kWeightTransform;
-  return points * tiles * (C * K + patch * (C + K)) + weight * weights;
+  const double spill = form.stride > 1 && g.channels > kManyChannels ? kStridedManyChannels : 1.0;
+  return spill * points * tiles * (C * K + patch * (C + K)) + weight * weights;
 }
 
 double direct_cost(const GatherConv& g) {

@@ -15,14 +15,13 @@ Step depthwise(const OpSpec& spec) {
   const DepthwiseGather gather =
       plan_depthwise_forward(depthwise_shape(spec.in[0], spec.in[1], spec.out[0], spec.attributes));
   const Epilogue epilogue = epilogue_of(spec.attributes);
-  const std::int64_t moment_blocks =
-      usable_moment_blocks(spec, kernels().conv2d_depthwise.moment_blocks(gather));
+  const std::int64_t moment_blocks = usable_moment_blocks(spec, kernels().conv2d_depthwise.moment_blocks(gather));
   check_moments(spec, moment_blocks);
   return {"",
           0,
           [gather, epilogue, biased = spec.has_in(2), summed = spec.out.size() > 1](const StepArgs& a) {
-            kernels().conv2d_depthwise.gather(gather, a.input(0), a.input(1), biased ? a.input(2) : nullptr, epilogue,
-                                              a.output(0), summed ? a.output(1) : nullptr);
+            kernels().conv2d_depthwise.gather(&gather, 1, a.input(0), a.input(1), biased ? a.input(2) : nullptr,
+                                              epilogue, a.output(0), summed ? a.output(1) : nullptr);
           },
           0,
           {},
@@ -35,8 +34,8 @@ Step depthwise_backward_input(const OpSpec& spec) {
       plan_depthwise_backward_input(depthwise_shape(spec.out[0], spec.in[1], spec.in[0], spec.attributes));
   return {"", 0, [gathers](const StepArgs& a) {
             for (const DepthwiseGather& gather : gathers)
-              kernels().conv2d_depthwise.gather(gather, a.input(0), a.input(1), nullptr, Epilogue::none, a.output(0),
-                                                nullptr);
+              kernels().conv2d_depthwise.gather(&gather, 1, a.input(0), a.input(1), nullptr, Epilogue::none,
+                                                a.output(0), nullptr);
           }};
 }
 

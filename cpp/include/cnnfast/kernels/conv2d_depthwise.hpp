@@ -27,11 +27,12 @@ struct DepthwiseGather {
 };
 
 struct Conv2dDepthwiseKernels {
-  // y = epilogue(gather(x, w) + b); b may be null. moments, if not null, gets the moments of y (see
-  // cnnfast/kernels/norm.hpp) of each of the blocks; fold is 1 then.
+  // y = epilogue(gather(x, w) + b) of all gathers of an op, which write different pixels of y; the first has as many
+  // rows as any. b may be null. moments, if not null, gets the moments of y (see cnnfast/kernels/norm.hpp) of each of
+  // the blocks; there is one gather then, and its fold is 1.
   std::int64_t (*moment_blocks)(const DepthwiseGather& conv);
-  void (*gather)(const DepthwiseGather& conv, const float* x, const float* w, const float* b, Epilogue epilogue,
-                 float* y, float* moments);
+  void (*gather)(const DepthwiseGather* gathers, std::int64_t count, const float* x, const float* w, const float* b,
+                 Epilogue epilogue, float* y, float* moments);
   // dw for the forward gather `conv`; the rows of all images are cut into `slices`, whose partial sums meet in a
   // workspace of slices * R*S*K floats (none for one slice).
   void (*backward_weight)(const DepthwiseGather& conv, const float* x, const float* dy, std::int64_t slices, float* dw,
