@@ -182,7 +182,7 @@ struct WinogradProduct {
   const float* a;
   std::int64_t a_pitch, a_step;
   const float* b;
-  std::int64_t length, depth;  // steps; of a partial sum
+  std::int64_t length;  // steps
   bool first;
   float* y;
   std::int64_t y_pitch;
@@ -193,16 +193,14 @@ struct WinogradProduct {
     if (!first) {  // what is added to comes from far away
       for_tile<MR, NV>([&](int i, int v) { __builtin_prefetch(y + i * y_pitch + v * Vec::width, 1); });
     }
-    for (std::int64_t t = 0; t < length; t += depth) {
-      Tile<MR, NV> tile;
-      for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = vzero(); });
-      tile_multiply_even(tile, a + t * a_step, a_pitch, a_step, b + t * kTileCols, min_of(depth, length - t));
-      if (!first || t > 0) {
-        for_tile<MR, NV>(
-            [&](int i, int v) { tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width); });
-      }
-      for_tile<MR, NV>([&](int i, int v) { vstore(y + i * y_pitch + v * Vec::width, tile.acc[i][v]); });
+    Tile<MR, NV> tile;
+    for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = vzero(); });
+    tile_multiply_even(tile, a, a_pitch, a_step, b, length);
+    if (!first) {
+      for_tile<MR, NV>(
+          [&](int i, int v) { tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width); });
     }
+    for_tile<MR, NV>([&](int i, int v) { vstore(y + i * y_pitch + v * Vec::width, tile.acc[i][v]); });
   }
 };
 // Whole vectors: columns past the last are multiplied too, with zeros.
@@ -222,19 +220,20 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
                                      float* m) {
   const std::int64_t points = split.form.points();
   const std::int64_t pitch = winograd_pitch(conv.channels), panels = winograd_panels(conv.out_channels);
-  const std::int64_t m_pitch = winograd_pitch(kWinogradFilters);
+  const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), depth = winograd_depth(split.form);
   for (std::int64_t p = 0; p < points; ++p) {
     const float* vp = v + p * winograd_apart(split.block_tiles * pitch);
     float* mp = m + p * winograd_apart(split.block_tiles * m_pitch);
     for (std::int64_t k = 0; k < filters; k += kTileCols) {
       const float* panel =
           packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
-      for (std::int64_t t = 0; t < tiles; t += kTileRows) {
-        const std::int64_t rows = min_of(kTileRows, tiles - t);
-        winograd_multiply(rows, filters - k,
-                          {vp + t * pitch, pitch, 1, panel, conv.channels, winograd_depth(split.form), true,
-                           mp + t * m_pitch + k, m_pitch});
-      }
+      for (std::int64_t c = 0; c < conv.channels; c += depth)
+        for (std::int64_t t = 0; t < tiles; t += kTileRows) {
+          const std::int64_t rows = min_of(kTileRows, tiles - t);
+          winograd_multiply(rows, filters - k,
+                            {vp + t * pitch + c, pitch, 1, panel + c * kTileCols, min_of(depth, conv.channels - c),
+                             c == 0, mp + t * m_pitch + k, m_pitch});
+        }
     }
   }
 }
@@ -390,9 +389,9 @@ static inline void winograd_backward_weight_tiles(const GatherConv& conv, const 
           const float* panel = d + p * d_point + k * split.block_tiles;
           for (std::int64_t c = 0; c < channels; c += kTileRows) {
             const std::int64_t rows = min_of(kTileRows, channels - c);
-            winograd_multiply(rows, filters - k,
-                              {vp + c, 1, v_pitch, panel, tiles, tiles, fresh,
-                               sums + weight * sum_floats + c * sum_pitch + k, sum_pitch});
+            winograd_multiply(
+                rows, filters - k,
+                {vp + c, 1, v_pitch, panel, tiles, fresh, sums + weight * sum_floats + c * sum_pitch + k, sum_pitch});
           }
         }
       }

@@ -20,6 +20,8 @@ std::atomic<ConvAlgorithm> chosen_algorithm{ConvAlgorithm::automatic};
 
 constexpr std::int64_t kWinogradTasks = 8;   // at least, where the filters can be cut into so many ranges
 constexpr std::int64_t kWinogradRange = 64;  // filters of a range
+// Channels and filters of a weight gradient's block: the sums of all its points stay in the second-level cache.
+constexpr std::int64_t kWinogradBlock = 64;
 constexpr std::int64_t kWinogradOwnWeights = 64 * 64, kWinogradFewTiles = 4;
 
 constexpr WinogradForm kForms[] = {{4, 3, 1}, {6, 3, 1}, {4, 5, 1}, {4, 2, 1}, {4, 3, 2}};
@@ -132,8 +134,9 @@ WinogradSplit split_winograd(const GatherConv& g, const WinogradForm& form) {
 WinogradWeightSplit split_winograd_backward_weight(const GatherConv& g, const WinogradForm& form) {
   WinogradWeightSplit s{};
   count_tiles(g, form, s);
-  s.block_channels = std::min(g.channels, round_up(ceil_div(g.channels, ceil_div(g.channels, 128)), 12));
-  s.block_filters = std::min(g.out_channels, round_up(ceil_div(g.out_channels, ceil_div(g.out_channels, 128)), 32));
+  s.block_channels = std::min(g.channels, round_up(ceil_div(g.channels, ceil_div(g.channels, kWinogradBlock)), 12));
+  s.block_filters =
+      std::min(g.out_channels, round_up(ceil_div(g.out_channels, ceil_div(g.out_channels, kWinogradBlock)), 32));
   const std::int64_t parts = ceil_div(g.channels, s.block_channels) * ceil_div(g.out_channels, s.block_filters);
   s.slices = std::clamp(ceil_div(16, parts), std::int64_t{1}, std::max<std::int64_t>(1, s.tiles / 32));
   s.block_tiles = std::clamp<std::int64_t>(ceil_div(s.tiles, s.slices), 1, 64);
