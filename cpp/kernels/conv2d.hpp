@@ -66,7 +66,7 @@ static void conv2d_pack(const GatherConv& conv, const float* w, float* packed) {
 // Whether the output is stored past the caches: not where it lies over a residual, whose lines are there already.
 static inline bool conv2d_streams(const GatherConv& conv, const Ending& ending, const float* y) {
   const std::int64_t floats = conv.N * conv.out_h * conv.out_w * conv.out_c / (ending.pool ? 4 : 1);
-  return ending.residual != y && conv.out_channel_first % 16 == 0 && streams(y, floats, conv.out_c);
+  return ending.residual != y && conv.out_channel_first % kLineFloats == 0 && streams(y, floats, conv.out_c);
 }
 
 // The part of x that one task reads: where it lies, and how far apart its images and rows are.
@@ -405,8 +405,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
   });
 }
 
-// How far apart packed panels of a weight gradient lie: each with the pixels of a band, a line farther for what is
-// stored behind the last one and so that panels do not share a set of the cache.
+// How far apart packed panels of a weight gradient lie: each with the pixels of a band and a line more, for what whole
+// vectors store behind the last pixel, and since panels a power of two apart would share a few sets of the cache.
 static inline std::int64_t conv2d_panel_pitch(std::int64_t pixels, std::int64_t width) {
   return pixels * width + kLineFloats;
 }
@@ -449,6 +449,7 @@ static inline void conv2d_pack_unpooled_dy(const GatherConv& conv, const ConvInp
 struct WindowCopy {
   std::int64_t from, to, floats;
 };
+static_assert(sizeof(WindowCopy) % sizeof(float) == 0 && alignof(WindowCopy) <= 2 * sizeof(float));
 static constexpr std::int64_t kCopyVecs = (kTileRows + Vec::width - 1) / Vec::width;
 static_assert(kCopyVecs * Vec::width <= kLineFloats);
 
@@ -468,15 +469,15 @@ static inline std::int64_t conv2d_window_copies(const GatherConv& conv, std::int
 
 // Packs the windows of rows of pixels: packed[panel][pixel][kTileRows]. Nothing from `end` on is read.
 static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block, const float* end, std::int64_t rows,
-                                 const WindowCopy* copies, std::int64_t count, float* packed) {
+                                 const WindowCopy* copies, std::int64_t n_copies, float* packed) {
   std::int64_t reach = 0;
-  for (std::int64_t c = 0; c < count; ++c) reach = max_of(reach, copies[c].from + kCopyVecs * Vec::width);
+  for (std::int64_t c = 0; c < n_copies; ++c) reach = max_of(reach, copies[c].from + kCopyVecs * Vec::width);
   const std::int64_t step = conv.col_step * conv.block_c;
   for (std::int64_t i = 0; i < rows; ++i) {
     const float* x = block.data + i * conv.row_step * block.row_pitch;
     for (std::int64_t j = 0; j < conv.grid_w; ++j, x += step, packed += kTileRows) {
       const bool near_end = end - x < reach;
-      for (std::int64_t c = 0; c < count; ++c) {
+      for (std::int64_t c = 0; c < n_copies; ++c) {
         const WindowCopy copy = copies[c];
         for (std::int64_t v = 0; v < kCopyVecs * Vec::width; v += Vec::width) {
           const std::int64_t lanes = near_end ? max_of(min_of(copy.floats - v, Vec::width), 0) : Vec::width;
@@ -484,6 +485,21 @@ static inline void conv2d_pack_x(const GatherConv& conv, const ConvBlock& block,
         }
       }
     }
+  }
+}
+
+// The same of rows [first, end) of pixels, counted through all images.
+static inline void conv2d_pack_band(const GatherConv& conv, const float* x, std::int64_t first, std::int64_t end,
+                                    const WindowCopy* copies, std::int64_t n_copies, int worker, float* packed) {
+  for (std::int64_t row = first, rows; row < end; row += rows) {
+    const std::int64_t n = row / conv.grid_h, i = row % conv.grid_h;
+    rows = min_of(end - row, conv.grid_h - i);
+    const std::int64_t in_rows = (rows - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
+    const ConvBlock block = conv2d_block(conv, x, n, 1, i * conv.row_step + conv.row_first, in_rows, worker);
+    const float* block_end =
+        conv.padded ? block.data + block.image_pitch + kLineFloats : x + conv.N * conv.in_h * conv.in_w * conv.in_c;
+    conv2d_pack_x(conv, block, block_end, rows, copies, n_copies, packed);
+    packed += rows * conv.grid_w * kTileRows;
   }
 }
 
@@ -524,9 +540,7 @@ static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& sp
   const std::int64_t K = conv.out_channels, partial_floats = conv.depth * K, slices = split.slices;
   const std::int64_t split_rows = round_up(ceil_div(conv.depth, split.row_splits), kTileRows);
   const std::int64_t split_filters = round_up(ceil_div(K, split.filter_splits), kTileCols);
-  const std::int64_t rows =
-      conv.N * conv.grid_h;  // of pixels, counted through all images: they follow each other in dy
-  const float* x_end = x + conv.N * conv.in_h * conv.in_w * conv.in_c;
+  const std::int64_t pixel_rows = conv.N * conv.grid_h;  // through all images: their pixels follow each other in dy
   parallel(slices * split.row_splits * split.filter_splits, [&](std::int64_t task, int worker) {
     const std::int64_t slice = task / (split.row_splits * split.filter_splits);
     const std::int64_t m0 = task / split.filter_splits % split.row_splits * split_rows;
@@ -541,20 +555,12 @@ static void conv2d_backward_weight(const GatherConv& conv, const WeightSplit& sp
     const std::int64_t x_floats = ceil_div(m1 - m0, kTileRows) * x_pitch;
     float* xs = worker_scratch(worker, 2, round_up(x_floats, 2) + (m1 - m0) * sizeof(WindowCopy) / sizeof(float));
     WindowCopy* copies = reinterpret_cast<WindowCopy*>(xs + round_up(x_floats, 2));
-    const std::int64_t count = conv2d_window_copies(conv, m0, m1, x_pitch, copies);
-    const std::int64_t begin = slice * rows / slices, end = (slice + 1) * rows / slices;
+    const std::int64_t n_copies = conv2d_window_copies(conv, m0, m1, x_pitch, copies);
+    const std::int64_t begin = slice * pixel_rows / slices, end = (slice + 1) * pixel_rows / slices;
     for (std::int64_t row = begin, band_end; row < end; row = band_end) {
       band_end = min_of(row + split.band_rows, end);
       const std::int64_t pixels = (band_end - row) * conv.grid_w;
-      for (std::int64_t r = row; r < band_end;) {
-        const std::int64_t n = r / conv.grid_h, i0 = r % conv.grid_h,
-                           images_rows = min_of(band_end - r, conv.grid_h - i0);
-        const std::int64_t block_rows = (images_rows - 1) * conv.row_step + conv.row_last - conv.row_first + 1;
-        const ConvBlock block = conv2d_block(conv, x, n, 1, i0 * conv.row_step + conv.row_first, block_rows, worker);
-        const float* block_end = conv.padded ? block.data + block.image_pitch + kLineFloats : x_end;
-        conv2d_pack_x(conv, block, block_end, images_rows, copies, count, xs + (r - row) * conv.grid_w * kTileRows);
-        r += images_rows;
-      }
+      conv2d_pack_band(conv, x, row, band_end, copies, n_copies, worker, xs);
       if (dy.argmax)
         for (std::int64_t k = k0; k < k1; k += kTileCols)
           conv2d_pack_unpooled_dy(conv, dy, row, band_end, k, min_of(kTileCols, k1 - k),

@@ -26,7 +26,7 @@ static inline Range depthwise_taps(const DepthwiseAxis& axis, std::int64_t i) {
   return taps;
 }
 
-// The first input row that position i reads and the one before does not.
+// The first row of the input behind all that position i - 1 reads.
 static inline std::int64_t depthwise_new_row(const DepthwiseAxis& rows, std::int64_t i) {
   return (i - 1) * rows.step + rows.offset + (rows.taps - 1) * rows.offset_step + 1;
 }

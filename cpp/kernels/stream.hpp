@@ -16,7 +16,8 @@ static inline bool streams(const float* y, std::int64_t floats, std::int64_t row
 }
 
 // Streams lines whose vectors come one at a time, those of other lines between them: a line goes when its last vector
-// is there. In pieces, of more lines than the processor collects stores for, each piece would be a write to memory.
+// is there, so all vectors of a line must come, in order. In pieces, of more lines than the processor collects stores
+// for, each piece would be a write to memory.
 template <int LINES>
 class LineStream {
  public:

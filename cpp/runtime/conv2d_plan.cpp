@@ -266,8 +266,8 @@ GatherPlans plan_conv2d_backward_weight(const Conv2dShape& shape, bool pooled) {
 
 WeightSplit split_conv2d_backward_weight(const GatherConv& g) {
   constexpr std::int64_t kPartialFloats = 1 << 20;  // of all partial sums together
-  constexpr std::int64_t kBlockFloats = 72 * 1024;  // of a task's sums and packed bands: in the second-level cache
-  constexpr std::int64_t kBandPixels = 96;          // a panel of a band stays in the first-level cache
+  constexpr std::int64_t kBlockFloats = 72 * 1024;  // of a task's sums and packed bands, for the second-level cache
+  constexpr std::int64_t kBandPixels = 96;          // of a band, but at least a row: a panel for the first-level cache
   constexpr std::int64_t kSlicePixels = 384;        // fewer do not repay partial sums
   constexpr std::int64_t kTasks = 16, kSmallBlock = 96;
   const std::int64_t rows = g.N * g.grid_h, grid_w = std::max<std::int64_t>(1, g.grid_w);

@@ -33,9 +33,8 @@ Step depthwise_backward_input(const OpSpec& spec) {
   const auto gathers =
       plan_depthwise_backward_input(depthwise_shape(spec.out[0], spec.in[1], spec.in[0], spec.attributes));
   return {"", 0, [gathers](const StepArgs& a) {
-            for (const DepthwiseGather& gather : gathers)
-              kernels().conv2d_depthwise.gather(&gather, 1, a.input(0), a.input(1), nullptr, Epilogue::none,
-                                                a.output(0), nullptr);
+            kernels().conv2d_depthwise.gather(gathers.data(), static_cast<std::int64_t>(gathers.size()), a.input(0),
+                                              a.input(1), nullptr, Epilogue::none, a.output(0), nullptr);
           }};
 }
 

@@ -28,8 +28,9 @@ struct DepthwiseGather {
 
 struct Conv2dDepthwiseKernels {
   // y = epilogue(gather(x, w) + b) of all gathers of an op, which write different pixels of y; the first has as many
-  // rows as any. b may be null. moments, if not null, gets the moments of y (see cnnfast/kernels/norm.hpp) of each of
-  // the blocks; there is one gather then, and its fold is 1.
+  // rows as any, and where there are several, each channel is read once (repeat 1). b may be null. moments, if not
+  // null, gets the moments of y (see cnnfast/kernels/norm.hpp) of each of the blocks; there is one gather then, and its
+  // fold is 1.
   std::int64_t (*moment_blocks)(const DepthwiseGather& conv);
   void (*gather)(const DepthwiseGather* gathers, std::int64_t count, const float* x, const float* w, const float* b,
                  Epilogue epilogue, float* y, float* moments);
