@@ -16,6 +16,8 @@ namespace cnnfast {
 namespace CNNFAST_ISA {
 
 static constexpr std::int64_t kConvOwnWeights = 128 * 1024;
+// Runs of no more floats, on average, are no loops of their own: those of first layers, with few channels.
+static constexpr std::int64_t kShortRun = 12;
 
 static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
   return ceil_div(conv.out_channels, kTileCols) * conv.depth * kTileCols;
@@ -122,6 +124,7 @@ struct ConvForwardTile {
   std::int64_t cols;
   bool first, last;
   bool stream;  // see stream.hpp
+  bool short_runs;
   // Of each tile:
   const float* const* x = nullptr;       // one pointer a pixel
   const std::int64_t* at = nullptr;      // where in y, residual and gate each pixel lies
@@ -156,6 +159,23 @@ struct ConvForwardTile {
       for_tile<MR, NV>([&](int i, int v) {
         tile.acc[i][v] = tile.acc[i][v] + load_cols<NV, PARTIAL>(ending.residual + at[i], v, cols);
       });
+    if (short_runs)
+      tile_multiply_at(tile, x, conv.row_offset + pass.depth, panel + pass.depth * kTileCols, pass.rows);
+    else
+      multiply_runs<MR, NV, PARTIAL>(tile);
+    if (last && ending.gate)
+      for_tile<MR, NV>([&](int i, int v) {
+        tile.acc[i][v] =
+            apply_ending(tile.acc[i][v], ending, [&] { return load_cols<NV, PARTIAL>(ending.gate + at[i], v, cols); });
+      });
+    else if (last)
+      apply_epilogue(tile, ending.epilogue);
+    if (last && moments.rows) add_moments<MR, NV, PARTIAL>(tile, moments, opens_block, cols);
+    store<MR, NV, PARTIAL>(tile);
+  }
+
+  template <int MR, int NV, bool PARTIAL>
+  [[gnu::always_inline]] void multiply_runs(Tile<MR, NV>& tile) const {
     for (std::int64_t r = pass.begin; r < pass.end; ++r) {
       const ConvRun& run = conv.runs[r];
       const float* a[MR];
@@ -179,15 +199,6 @@ struct ConvForwardTile {
       }
       tile_multiply<MR, NV, false>(tile, a, 1, b, kTileCols, cols, run.length);
     }
-    if (last && ending.gate)
-      for_tile<MR, NV>([&](int i, int v) {
-        tile.acc[i][v] =
-            apply_ending(tile.acc[i][v], ending, [&] { return load_cols<NV, PARTIAL>(ending.gate + at[i], v, cols); });
-      });
-    else if (last)
-      apply_epilogue(tile, ending.epilogue);
-    if (last && moments.rows) add_moments<MR, NV, PARTIAL>(tile, moments, opens_block, cols);
-    store<MR, NV, PARTIAL>(tile);
   }
 
   template <int MR, int NV, bool PARTIAL>
@@ -215,7 +226,7 @@ static inline Ending conv2d_ending_from(Ending ending, std::int64_t k0) {
 // a line at each row.
 static inline const float* conv2d_ahead(const float* weights, std::int64_t rows, std::int64_t tile) {
   constexpr std::int64_t kLines = kTileCols / kLineFloats;  // of a row
-  return tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;
+  return 0 <= tile && tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;
 }
 
 // Whether tiles ask for the pixels of the next one: those of 1x1 convolutions, which no tile has read before, where
@@ -386,7 +397,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                              min_of(kTileCols, end_channel - k0),
                              p == 0,
                              last,
-                             stream && last};
+                             stream && last,
+                             pass.rows <= kShortRun * (pass.end - pass.begin)};
         even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {
           const bool follows = first + 2 * tile_rows <= pixels;  // else the first one, of the next panel
           tile.x = xs + first, tile.at = ys + first, tile.opens_block = first == 0;

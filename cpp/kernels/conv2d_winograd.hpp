@@ -186,6 +186,7 @@ struct WinogradProduct {
   bool first;
   float* y;
   std::int64_t y_pitch;
+  const float* ahead = nullptr;  // memory to ask for meanwhile, a line a step; or null
 
   // A function of its own, which all tile sizes and both directions share.
   template <int MR, int NV, bool>
@@ -195,7 +196,10 @@ struct WinogradProduct {
     }
     Tile<MR, NV> tile;
     for_tile<MR, NV>([&](int i, int v) { tile.acc[i][v] = vzero(); });
-    tile_multiply_even(tile, a, a_pitch, a_step, b, length);
+    if (ahead)
+      tile_multiply_even<MR, NV, true>(tile, a, a_pitch, a_step, b, length, ahead);
+    else
+      tile_multiply_even<MR, NV, false>(tile, a, a_pitch, a_step, b, length, nullptr);
     if (!first) {
       for_tile<MR, NV>(
           [&](int i, int v) { tile.acc[i][v] = tile.acc[i][v] + vload(y + i * y_pitch + v * Vec::width); });
@@ -221,6 +225,9 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
   const std::int64_t points = split.form.points();
   const std::int64_t pitch = winograd_pitch(conv.channels), panels = winograd_panels(conv.out_channels);
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), depth = winograd_depth(split.form);
+  // The weights behind those in use come from far away, too late for the first tile that needs them: the tiles from the
+  // second on, or the only one, ask for them.
+  const std::int64_t asking = tiles > kTileRows ? 1 : 0;
   for (std::int64_t p = 0; p < points; ++p) {
     const float* vp = v + p * winograd_apart(split.block_tiles * pitch);
     float* mp = m + p * winograd_apart(split.block_tiles * m_pitch);
@@ -229,13 +236,23 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
           packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
       for (std::int64_t c = 0; c < conv.channels; c += depth)
         for (std::int64_t t = 0; t < tiles; t += kTileRows) {
-          const std::int64_t rows = min_of(kTileRows, tiles - t);
+          const std::int64_t rows = min_of(kTileRows, tiles - t), length = min_of(depth, conv.channels - c);
+          const float* weights = panel + c * kTileCols;
           winograd_multiply(rows, filters - k,
-                            {vp + t * pitch + c, pitch, 1, panel + c * kTileCols, min_of(depth, conv.channels - c),
-                             c == 0, mp + t * m_pitch + k, m_pitch});
+                            {vp + t * pitch + c, pitch, 1, weights, length, c == 0, mp + t * m_pitch + k, m_pitch,
+                             conv2d_ahead(weights, length, t / kTileRows - asking)});
         }
     }
   }
+}
+
+// A^T m A of one vector of filters: sums[row][column] of a tile. A function of its own: the places of its points are
+// worked out where they are used, not kept in memory for all vectors of a tile.
+template <class W>
+[[gnu::noinline]] static void winograd_tile_sums(const float* m, std::int64_t point, Vec bias, Vec* sums) {
+  winograd_2d<W::patch, W::tile>(
+      W::output, [=](int i, int j) { return vload(m + (i * W::patch + j) * point); },
+      [=](int i, int j, Vec sum) { sums[i * W::tile + j] = sum + bias; });
 }
 
 template <class W>
@@ -254,40 +271,39 @@ static inline void winograd_transform_output(const GatherConv& conv, const Winog
     const std::int64_t row = tile.n * conv.out_h + conv.out_row_first + tile.i * conv.out_row_step;
     const std::int64_t pixel = row * conv.out_w + conv.out_col_first + tile.j * conv.out_col_step;
     const std::int64_t corner = pixel * conv.out_c + conv.out_channel_first + k0;
+    const std::int64_t pooled_corner = conv2d_pooled_at(conv, tile.n, tile.i, tile.j) + k0;
+    const std::int64_t pooled_row = conv.out_w / 2 * conv.out_c, pooled_col = conv.out_c;
     for_each_lanes(filters, [&](auto full, std::int64_t k, std::int64_t lanes) {
       const Vec bias = ending.b ? load_lanes(full, ending.b + k0 + k, lanes) : vzero();
       const bool whole_line = stream && k - k % kLineFloats + kLineFloats <= filters;
-      const auto put = [&](int line, float* to, Vec a) {
+      const auto put = [&](std::int64_t line, float* to, Vec a) {
         if (full && whole_line)
           lines.store(line, k % kLineFloats, to, a);
         else
           store_lanes(full, to, a, lanes);
       };
+      Vec sums[W::tile * W::tile];
+      winograd_tile_sums<W>(m + k, point, bias, sums);
       if (ending.pool) {
-        Vec sums[W::tile * W::tile];
-        winograd_2d<W::patch, W::tile>(
-            W::output, [&](int i, int j) { return vload(m + (i * W::patch + j) * point + k); },
-            [&](int i, int j, Vec sum) { sums[i * W::tile + j] = apply_epilogue(sum + bias, ending.epilogue); });
-        for (int i = 0; i < rows; i += 2)
-          for (int j = 0; j < cols; j += 2) {
-            const std::int64_t at = conv2d_pooled_at(conv, tile.n, tile.i + i, tile.j + j) + k0 + k;
-            const int first = i * W::tile + j;
+        for (std::int64_t i = 0; i < rows; i += 2)
+          for (std::int64_t j = 0; j < cols; j += 2) {
+            const std::int64_t at = pooled_corner + i / 2 * pooled_row + j / 2 * pooled_col + k;
+            const Vec* window = sums + i * W::tile + j;
             conv2d_store_largest(
-                lanes, ending, at, [&](int r, int s) { return sums[first + r * W::tile + s]; },
-                [&](Vec largest) { put(first, y + at, largest); });
+                lanes, ending, at,
+                [&](int r, int s) { return apply_epilogue(window[r * W::tile + s], ending.epilogue); },
+                [&](Vec largest) { put(i * W::tile + j, y + at, largest); });
           }
         return;
       }
-      winograd_2d<W::patch, W::tile>(
-          W::output, [&](int i, int j) { return vload(m + (i * W::patch + j) * point + k); },
-          [&](int i, int j, Vec sum) {
-            if (i >= rows || j >= cols) return;
-            const std::int64_t at = corner + i * row_floats + j * col_floats + k;
-            sum = sum + bias;
-            if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
-            sum = apply_ending(sum, ending, [&] { return load_lanes(full, ending.gate + at, lanes); });
-            put(i * W::tile + j, y + at, sum);
-          });
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < cols; ++j) {
+          const std::int64_t at = corner + i * row_floats + j * col_floats + k;
+          Vec sum = sums[i * W::tile + j];
+          if (ending.residual) sum = sum + load_lanes(full, ending.residual + at, lanes);
+          sum = apply_ending(sum, ending, [&] { return load_lanes(full, ending.gate + at, lanes); });
+          put(i * W::tile + j, y + at, sum);
+        }
     });
   }
 }
