@@ -230,13 +230,16 @@ static inline const float* conv2d_ahead(const float* weights, std::int64_t rows,
 }
 
 // Whether tiles ask for the pixels of the next one: those of 1x1 convolutions, which no tile has read before, where
-// they are long and if both tiles' pixels, x_step floats apart, leave a quarter of the ways of a first-level cache (32
-// KiB, 8 ways) to the weights: lines 4 KiB apart share a set.
+// they are long (shorter ones if there are so many that they come from memory) and if both tiles' pixels, x_step floats
+// apart, leave a quarter of the ways of a first-level cache (32 KiB, 8 ways) to the weights: lines 4 KiB apart share a
+// set.
 static inline bool conv2d_asks_for_pixels(const GatherConv& conv, std::int64_t x_step) {
-  constexpr std::int64_t kLong = 128, kSetFloats = 1024, kWays = 6;
+  constexpr std::int64_t kLong = 128, kLongFromMemory = 64, kSetFloats = 1024, kWays = 6;
   std::int64_t sets = 1;  // that pixels lie in, if they are a power of two apart
   while (sets < kSetFloats && x_step * sets % kSetFloats != 0) sets *= 2;
-  return conv.n_taps == 1 && conv.channels >= kLong && 2 * kTileRows <= kWays * sets;
+  const bool from_memory = conv.N * conv.in_h * conv.in_w * conv.in_c >= kStreamFloats;
+  const bool are_long = conv.channels >= (from_memory ? kLongFromMemory : kLong);
+  return conv.n_taps == 1 && are_long && 2 * kTileRows <= kWays * sets;
 }
 
 // Where in y or argmax the output pixel that has the largest of sums (i, j) to (i + 1, j + 1) begins.
