@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
@@ -35,9 +35,9 @@ class Spec:
     @property
     def known_shape(self) -> tuple[int, ...]:
         """The shape, all of whose dimensions must be known."""
-        if any(d is None for d in self.shape):
+        if None in self.shape:
             raise ValueError(f"a shape must be fully known here, got {self.shape}")
-        return tuple(int(d) for d in self.shape if d is not None)
+        return tuple(map(int, cast("tuple[int, ...]", self.shape)))
 
 
 class Variable:
