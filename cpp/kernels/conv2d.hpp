@@ -16,7 +16,8 @@ namespace cnnfast {
 namespace CNNFAST_ISA {
 
 static constexpr std::int64_t kConvOwnWeights = 128 * 1024;
-// Runs of no more floats, on average, are no loops of their own: those of first layers, with few channels.
+// A pass whose runs have no more floats, on average, is one loop over the places of all its floats, instead of one for
+// each run: a loop takes longer to begin than to run then. Windows of three channels and three columns are such runs.
 static constexpr std::int64_t kShortRun = 12;
 
 static std::int64_t conv2d_packed_floats(const GatherConv& conv) {
@@ -123,8 +124,8 @@ struct ConvForwardTile {
   const float* panel;
   std::int64_t cols;
   bool first, last;
-  bool stream;  // see stream.hpp
-  bool short_runs;
+  bool stream;      // see stream.hpp
+  bool short_runs;  // one loop for all runs, which asks for nothing meanwhile
   // Of each tile:
   const float* const* x = nullptr;       // one pointer a pixel
   const std::int64_t* at = nullptr;      // where in y, residual and gate each pixel lies
@@ -222,8 +223,8 @@ static inline Ending conv2d_ending_from(Ending ending, std::int64_t k0) {
 }
 
 // What the `tile`-th tile over `rows` rows of weights asks for, if anything. The weights behind them, of the next pass
-// or panel, come from memory where a network is large, and slower than a tile takes them: the first tiles ask for them,
-// a line at each row.
+// or panel, come from memory where a network is large, and slower than a tile takes them: as many tiles as a row has
+// lines ask for one of each row, tile 0 for the first; others, and negative ones, for nothing.
 static inline const float* conv2d_ahead(const float* weights, std::int64_t rows, std::int64_t tile) {
   constexpr std::int64_t kLines = kTileCols / kLineFloats;  // of a row
   return 0 <= tile && tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;

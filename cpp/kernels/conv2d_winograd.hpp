@@ -225,8 +225,8 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
   const std::int64_t points = split.form.points();
   const std::int64_t pitch = winograd_pitch(conv.channels), panels = winograd_panels(conv.out_channels);
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), depth = winograd_depth(split.form);
-  // The weights behind those in use come from far away, too late for the first tile that needs them: the tiles from the
-  // second on, or the only one, ask for them.
+  // The weights behind those in use come from far away, too late for the first tile that needs them: the second tile of
+  // a block, or the only one, begins to ask for them.
   const std::int64_t asking = tiles > kTileRows ? 1 : 0;
   for (std::int64_t p = 0; p < points; ++p) {
     const float* vp = v + p * winograd_apart(split.block_tiles * pitch);

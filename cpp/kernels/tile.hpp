@@ -75,27 +75,6 @@ template <int MR, int NV, bool PARTIAL, bool AHEAD = false>
   }
 }
 
-// The same of whole vectors, where the floats of a row lie at a[i][at[0]], a[i][at[1]]...
-template <int MR, int NV>
-[[gnu::always_inline]] static inline void tile_multiply_at(Tile<MR, NV>& tile, const float* const* a,
-                                                           const std::int64_t* at, const float* b,
-                                                           std::int64_t length) {
-  const float* row[MR];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) row[i] = a[i];
-  for (std::int64_t t = 0; t < length; ++t, b += kTileCols) {
-    Vec bv[NV];
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) bv[v] = vload(b + v * Vec::width);
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const Vec av = vset(row[i][at[t]]);
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
-    }
-  }
-}
-
 // The same; meanwhile it asks for the rows of the tile behind this one, a line of each at a time: all at once would
 // hold up the tile, and they lie too far apart for the processor to guess.
 template <int MR, int NV>
@@ -149,6 +128,27 @@ template <int MR, int NV>
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const Vec av = vset(a[i]);
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
+    }
+  }
+}
+
+// The same of whole vectors, where the floats of a row lie at a[i][at[0]], a[i][at[1]]...
+template <int MR, int NV>
+[[gnu::always_inline]] static inline void tile_multiply_at(Tile<MR, NV>& tile, const float* const* a,
+                                                           const std::int64_t* at, const float* b,
+                                                           std::int64_t length) {
+  const float* row[MR];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) row[i] = a[i];
+  for (std::int64_t t = 0; t < length; ++t, b += kTileCols) {
+    Vec bv[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) bv[v] = vload(b + v * Vec::width);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec av = vset(row[i][at[t]]);
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
     }
