@@ -9,7 +9,7 @@ import pytest
 
 import cnnfast
 from cnnfast import config, ops
-from cnnfast.ops import target
+from cnnfast.ops import engine, target
 from tests.oracle import conv as oracle
 from tests.tolerance import assert_sum_close
 
@@ -242,3 +242,12 @@ def test_a_model_notices_another_algorithm(rng):
     direct = model.predict(x, verbose=0)
     config.set_conv2d_algorithm("auto")
     assert (automatic != direct).any()
+
+
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_backward_weight"])
+def test_the_engine_refuses_a_window_larger_than_its_image(op):
+    x, w, y = (np.ones(shape, np.float32) for shape in ((1, 3, 4, 2), (5, 3, 2, 6), (1, 1, 2, 6)))
+    inputs, output = ([x, w], y) if op == "conv2d" else ([y, x], w)
+    attributes = {"strides": [1, 1], "dilation": [1, 1], "padding": [0, 0, 0, 0], "groups": 1}
+    with pytest.raises(ValueError, match="window of 5x3 does not fit in an image of 3x4"):
+        engine.run_step(op, inputs, [output], attributes)
