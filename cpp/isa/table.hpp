@@ -1,7 +1,7 @@
 // The kernel table of the instruction set being compiled: one line a family.
 #include "../kernels/activation.hpp"
 #include "../kernels/arithmetic.hpp"
-#include "../kernels/conv2d.hpp"
+#include "../kernels/conv2d_backward_weight.hpp"
 #include "../kernels/conv2d_depthwise.hpp"
 #include "../kernels/conv2d_pointwise_depthwise.hpp"
 #include "../kernels/conv2d_winograd.hpp"

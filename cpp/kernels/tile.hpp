@@ -117,17 +117,21 @@ template <int MR, int NV, bool AHEAD>
   }
 }
 
-// The same from packed rows, a[t * kTileRows + i], and whole vectors of packed columns.
-template <int MR, int NV>
-[[gnu::always_inline]] static inline void tile_multiply_packed(Tile<MR, NV>& tile, const float* a, const float* b,
-                                                               std::int64_t length) {
-  for (std::int64_t t = 0; t < length; ++t, a += kTileRows, b += kTileCols) {
+// The same of whole vectors, where step t reads the rows' floats at a(t), one after the other. Meanwhile it asks for
+// memory, a line at each step, ahead_step floats apart: it is in the second-level cache when it is needed.
+template <int MR, int NV, class Rows>
+[[gnu::always_inline]] static inline void tile_multiply_columns(Tile<MR, NV>& tile, const Rows& a, const float* b,
+                                                                std::int64_t length, const float* ahead,
+                                                                std::int64_t ahead_step) {
+  for (std::int64_t t = 0; t < length; ++t, b += kTileCols) {
+    __builtin_prefetch(ahead + t * ahead_step, 0, kSecondLevel);
+    const float* column = a(t);
     Vec bv[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) bv[v] = vload(b + v * Vec::width);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      const Vec av = vset(a[i]);
+      const Vec av = vset(column[i]);
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) tile.acc[i][v] = vfma(av, bv[v], tile.acc[i][v]);
     }
