@@ -162,7 +162,7 @@ struct ConvForwardTile {
     if (short_runs)
       tile_multiply_at(tile, x, conv.row_offset + pass.depth, panel + pass.depth * kTileCols, pass.rows);
     else
-      multiply_runs<MR, NV, PARTIAL>(tile);
+      multiply_runs<MR, NV>(tile);
     if (last && ending.gate)
       for_tile<MR, NV>([&](int i, int v) {
         tile.acc[i][v] =
@@ -174,7 +174,7 @@ struct ConvForwardTile {
     store<MR, NV, PARTIAL>(tile);
   }
 
-  template <int MR, int NV, bool PARTIAL>
+  template <int MR, int NV>
   [[gnu::always_inline]] void multiply_runs(Tile<MR, NV>& tile) const {
     for (std::int64_t r = pass.begin; r < pass.end; ++r) {
       const ConvRun& run = conv.runs[r];
@@ -188,14 +188,12 @@ struct ConvForwardTile {
                                            ahead + (run.depth - pass.depth) * kLineFloats);
         continue;
       }
-      if constexpr (NV == kTileVecs && !PARTIAL) {
-        if (next_x) {
-          const float* next_a[MR];
+      if (next_x) {
+        const float* next_a[MR];
 #pragma GCC unroll 16
-          for (int i = 0; i < MR; ++i) next_a[i] = next_x[i] + run.offset;
-          tile_multiply_asking(tile, a, b, run.length, next_a);
-          continue;
-        }
+        for (int i = 0; i < MR; ++i) next_a[i] = next_x[i] + run.offset;
+        tile_multiply_asking(tile, a, b, run.length, next_a);
+        continue;
       }
       tile_multiply<MR, NV, false>(tile, a, 1, b, kTileCols, cols, run.length);
     }
@@ -229,16 +227,20 @@ static inline const float* conv2d_ahead(const float* weights, std::int64_t rows,
   return 0 <= tile && tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;
 }
 
+// Whether the caches are too small to hold pixels between layers.
+static inline bool conv2d_reads_from_memory(const GatherConv& conv) {
+  return conv.N * conv.in_h * conv.in_w * conv.in_c >= kStreamFloats;
+}
+
 // Whether tiles ask for the pixels of the next one: those of 1x1 convolutions, which no tile has read before, where
 // they are long (shorter ones if there are so many that they come from memory) and if both tiles' pixels, x_step floats
 // apart, leave a quarter of the ways of a first-level cache (32 KiB, 8 ways) to the weights: lines 4 KiB apart share a
 // set.
 static inline bool conv2d_asks_for_pixels(const GatherConv& conv, std::int64_t x_step) {
-  constexpr std::int64_t kLong = 128, kLongFromMemory = 64, kSetFloats = 1024, kWays = 6;
+  constexpr std::int64_t kLong = 128, kLongFromMemory = 32, kSetFloats = 1024, kWays = 6;
   std::int64_t sets = 1;  // that pixels lie in, if they are a power of two apart
   while (sets < kSetFloats && x_step * sets % kSetFloats != 0) sets *= 2;
-  const bool from_memory = conv.N * conv.in_h * conv.in_w * conv.in_c >= kStreamFloats;
-  const bool are_long = conv.channels >= (from_memory ? kLongFromMemory : kLong);
+  const bool are_long = conv.channels >= (conv2d_reads_from_memory(conv) ? kLongFromMemory : kLong);
   return conv.n_taps == 1 && are_long && 2 * kTileRows <= kWays * sets;
 }
 
@@ -402,11 +404,14 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                              last,
                              stream && last,
                              pass.rows <= kShortRun * (pass.end - pass.begin)};
+        // A narrow panel is done sooner than it has asked, unless it is the first to see pixels from memory.
+        const bool comes_first = k0 == first_channel && conv2d_reads_from_memory(conv);
+        const bool asks = asks_for_pixels && (tile.cols == kTileCols || comes_first);
         even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {
           const bool follows = first + 2 * tile_rows <= pixels;  // else the first one, of the next panel
           tile.x = xs + first, tile.at = ys + first, tile.opens_block = first == 0;
           tile.next = follows ? tile.at + tile_rows : nullptr;
-          tile.next_x = !asks_for_pixels ? nullptr : follows ? tile.x + tile_rows : xs;
+          tile.next_x = !asks ? nullptr : follows ? tile.x + tile_rows : xs;
           tile.ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
           dispatch_tile(tile_rows, tile.cols, tile);
         });
