@@ -219,12 +219,15 @@ static inline Ending conv2d_ending_from(Ending ending, std::int64_t k0) {
   return ending;
 }
 
-// What the `tile`-th tile over `rows` rows of weights asks for, if anything. The weights behind them, of the next pass
-// or panel, come from memory where a network is large, and slower than a tile takes them: as many tiles as a row has
-// lines ask for one of each row, tile 0 for the first; others, and negative ones, for nothing.
-static inline const float* conv2d_ahead(const float* weights, std::int64_t rows, std::int64_t tile) {
-  constexpr std::int64_t kLines = kTileCols / kLineFloats;  // of a row
-  return 0 <= tile && tile < kLines ? weights + rows * (kTileCols + tile * kLineFloats) : nullptr;
+// Cache lines of a row of a panel.
+static constexpr std::int64_t kPanelLines = kTileCols / kLineFloats;
+
+// What the `tile`-th tile over a pass of weights asks for, if anything, a line for each of the pass's rows. The weights
+// at `next`, of the next pass or panel, come from memory where a network is large, and slower than a tile takes them:
+// as many tiles as a row has lines ask for a part of them, tile 0 for the first; others, and negative ones, for
+// nothing.
+static inline const float* conv2d_ahead(const float* next, std::int64_t rows, std::int64_t tile) {
+  return 0 <= tile && tile < kPanelLines ? next + rows * tile * kLineFloats : nullptr;
 }
 
 // Whether the caches are too small to hold pixels between layers.
@@ -391,7 +394,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
       for (std::int64_t p = 0; p < conv.n_passes; ++p) {
         const ConvPass& pass = conv.passes[p];
         const float* panel = packed + k0 * conv.depth;
-        const float* weights = panel + pass.depth * kTileCols;
+        const float* next_weights = panel + (pass.depth + pass.rows) * kTileCols;
         const bool last = p + 1 == conv.n_passes;
         ConvForwardTile tile{conv,
                              pass,
@@ -412,7 +415,7 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
           tile.x = xs + first, tile.at = ys + first, tile.opens_block = first == 0;
           tile.next = follows ? tile.at + tile_rows : nullptr;
           tile.next_x = !asks ? nullptr : follows ? tile.x + tile_rows : xs;
-          tile.ahead = by_pixels ? nullptr : conv2d_ahead(weights, pass.rows, ceil_div(first, kTileRows));
+          tile.ahead = by_pixels ? nullptr : conv2d_ahead(next_weights, pass.rows, ceil_div(first, kTileRows));
           dispatch_tile(tile_rows, tile.cols, tile);
         });
       }

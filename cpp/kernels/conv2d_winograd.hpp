@@ -226,22 +226,27 @@ static inline void winograd_products(const GatherConv& conv, const WinogradSplit
   const std::int64_t pitch = winograd_pitch(conv.channels), panels = winograd_panels(conv.out_channels);
   const std::int64_t m_pitch = winograd_pitch(kWinogradFilters), depth = winograd_depth(split.form);
   // The weights behind those in use come from far away, too late for the first tile that needs them: the second tile of
-  // a block, or the only one, begins to ask for them.
-  const std::int64_t asking = tiles > kTileRows ? 1 : 0;
+  // a block begins to ask for them, or the first where the others are too few.
+  const std::int64_t asking = tiles > kPanelLines * kTileRows ? 1 : 0;
+  const auto panel_of = [&](std::int64_t p, std::int64_t k) {
+    return packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
+  };
   for (std::int64_t p = 0; p < points; ++p) {
     const float* vp = v + p * winograd_apart(split.block_tiles * pitch);
     float* mp = m + p * winograd_apart(split.block_tiles * m_pitch);
     for (std::int64_t k = 0; k < filters; k += kTileCols) {
-      const float* panel =
-          packed + (winograd_weight_of(split.form, p) * panels + (k0 + k) / kTileCols) * conv.channels * kTileCols;
-      for (std::int64_t c = 0; c < conv.channels; c += depth)
+      const float* panel = panel_of(p, k);
+      const float* next_panel = k + kTileCols < filters ? panel_of(p, k + kTileCols) : panel_of((p + 1) % points, 0);
+      for (std::int64_t c = 0; c < conv.channels; c += depth) {
+        const float* weights = panel + c * kTileCols;
+        const float* next = c + depth < conv.channels ? weights + depth * kTileCols : next_panel;
         for (std::int64_t t = 0; t < tiles; t += kTileRows) {
           const std::int64_t rows = min_of(kTileRows, tiles - t), length = min_of(depth, conv.channels - c);
-          const float* weights = panel + c * kTileCols;
           winograd_multiply(rows, filters - k,
                             {vp + t * pitch + c, pitch, 1, weights, length, c == 0, mp + t * m_pitch + k, m_pitch,
-                             conv2d_ahead(weights, length, t / kTileRows - asking)});
+                             conv2d_ahead(next, length, t / kTileRows - asking)});
         }
+      }
     }
   }
 }
