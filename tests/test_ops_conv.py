@@ -249,5 +249,38 @@ def test_the_engine_refuses_a_window_larger_than_its_image(op):
     x, w, y = (np.ones(shape, np.float32) for shape in ((1, 3, 4, 2), (5, 3, 2, 6), (1, 1, 2, 6)))
     inputs, output = ([x, w], y) if op == "conv2d" else ([y, x], w)
     attributes = {"strides": [1, 1], "dilation": [1, 1], "padding": [0, 0, 0, 0], "groups": 1}
-    with pytest.raises(ValueError, match="window of 5x3 does not fit in an image of 3x4"):
+    with pytest.raises(ValueError, match="window of 5x3 does not fit in an image of 3x4, its padding"):
         engine.run_step(op, inputs, [output], attributes)
+
+
+def test_the_engine_refuses_to_pool_a_result_of_one_column():
+    x, w, y = (np.ones(shape, np.float32) for shape in ((1, 4, 3, 2), (3, 3, 2, 6), (1, 1, 1, 6)))
+    attributes = {"strides": [1, 1], "dilation": [1, 1], "padding": [0, 0, 0, 0], "groups": 1, "pool": 1}
+    with pytest.raises(ValueError, match="no 2x2 to pool"):
+        engine.run_step("conv2d", [x, w], [y], attributes)
+
+
+@pytest.mark.parametrize("filters", [40, 300])  # few: windows of x in place; many: packed
+@pytest.mark.parametrize("shape, size, stride", [((2, 105, 104, 48), 1, 1), ((1, 42, 50, 512), 1, 1),
+                                                 ((1, 92, 90, 128), 1, 2), ((2, 90, 93, 64), 3, 2)])  # fmt: skip
+def test_weight_gradients_of_tensors_larger_than_a_cache_agree_with_float64(shape, size, stride, filters):
+    """Where x or dy has a million floats, tiles ask for the next band's."""
+    config.set_conv2d_algorithm("direct")
+    try:
+        pads = ((0, size - 1), (0, size - 1))
+        P, Q = (oracle.output_size(n, size, stride, 1, *pad) for n, pad in zip(shape[1:3], pads, strict=True))
+        rng = np.random.default_rng(7)
+        x = rng.uniform(-1, 1, shape).astype(np.float32)
+        dy = rng.uniform(-1, 1, (shape[0], P, Q, filters)).astype(np.float32)
+        dw = np.empty((size, size, shape[3], filters), np.float32)
+        padding = [n for pad in pads for n in pad]
+        attributes = {"strides": [stride] * 2, "dilation": [1, 1], "padding": padding, "groups": 1}
+        engine.run_step("conv2d_backward_weight", [dy, x], [dw], attributes)
+    finally:
+        config.set_conv2d_algorithm("auto")
+    x = np.pad(x.astype(np.float64), ((0, 0), *pads, (0, 0)))
+    for r in range(size):
+        for s in range(size):
+            seen = x[:, r : r + stride * (P - 1) + 1 : stride, s : s + stride * (Q - 1) + 1 : stride]
+            exact = seen.reshape(-1, shape[3]).T @ dy.reshape(-1, filters).astype(np.float64)
+            assert_sum_close(dw[r, s], exact, shape[0] * P * Q, 1.0)

@@ -85,7 +85,7 @@ static inline ConvBlock conv2d_block(const GatherConv& conv, const float* x, std
     const float* data = x + ((n0 * conv.in_h + row0) * conv.in_w + conv.col_first) * conv.in_c + conv.channel_first;
     return {data, conv.in_h * conv.in_w * conv.in_c, row_pitch};
   }
-  float* block = worker_scratch(worker, 0, images * rows * row_pitch + kLineFloats);
+  float* block = worker_scratch(worker, 0, images * rows * row_pitch);
   const std::int64_t left = conv.col_first < 0 ? min_of(-conv.col_first, conv.block_w) : 0;
   const std::int64_t col0 = max_of(conv.col_first, 0);
   const std::int64_t cols = max_of(min_of(conv.in_w - col0, conv.block_w - left), 0);
@@ -407,7 +407,8 @@ static void conv2d_gather(const GatherConv& conv, const float* x, const float* p
                              last,
                              stream && last,
                              pass.rows <= kShortRun * (pass.end - pass.begin)};
-        // A narrow panel is done sooner than it has asked, unless it is the first to see pixels from memory.
+        // A narrow panel is done before what it asks for is there: it does so only where it is the first that reads
+        // pixels from memory, and would wait for each of them.
         const bool comes_first = k0 == first_channel && conv2d_reads_from_memory(conv);
         const bool asks = asks_for_pixels && (tile.cols == kTileCols || comes_first);
         even_tiles(pixels, [&](std::int64_t first, std::int64_t tile_rows) {

@@ -68,7 +68,8 @@ static inline void conv2d_pack_block_dy(const GatherConv& conv, const ConvInput&
     conv2d_pack_unpooled_dy(conv, dy, first, end, k, min_of(kTileCols, block.k1 - k), packed);
 }
 
-// Row and column of x that a tap reads for a pixel, from (i*row_step, j*col_step) on.
+// Row and column of x that a tap reads for a pixel, from (i*row_step, j*col_step) on. A row of a block is as wide as
+// windows reach, so that offsets in it give both back.
 struct TapPlace {
   std::int64_t row, col;
 };
@@ -103,9 +104,10 @@ struct WindowCopies {
       std::int64_t at = place.col * conv.in_c + conv.channel_first + m - tap * conv.channels;
       for (std::int64_t k = m; k < end; ++k, ++at) {
         const std::int64_t i = (k - m0) % kTileRows;
-        WindowCopy* last = copies + count - 1;
-        if (i > 0 && last->row == place.row && last->at + last->floats == at)
-          ++last->floats;
+        const bool follows =
+            i > 0 && copies[count - 1].row == place.row && copies[count - 1].at + copies[count - 1].floats == at;
+        if (follows)
+          ++copies[count - 1].floats;
         else
           copies[count++] = {place.row, at, place.row * row_floats + at, (k - m0) / kTileRows * panel_pitch + i, 1};
       }
@@ -119,7 +121,7 @@ struct WindowCopies {
   }
 };
 
-// Copies what lies within a row of x, [0, row_floats), of which `at` is the first; all others are zeros.
+// Copies `floats` floats from place `at` of a row of x on, as whole vectors; those outside the row become zeros.
 static inline void conv2d_copy_inside(const float* from, std::int64_t at, std::int64_t row_floats, std::int64_t floats,
                                       float* to) {
   constexpr std::int64_t kWhole = kCopyVecs * Vec::width;
@@ -152,8 +154,8 @@ static inline void conv2d_pack_x(const GatherConv& conv, const float* x, std::in
       for (std::int64_t j = j_first; j < j_end; ++j, packed += kTileRows)
         for (std::int64_t c = 0; c < count; ++c) {
           const bool there = h + copies[c].row >= 0 && h + copies[c].row < conv.in_h;
-          conv2d_copy_inside(x_row + j * step + copies[c].from, j * step + copies[c].at,
-                             there ? row_floats : -kLineFloats, copies[c].floats, packed + copies[c].to);
+          conv2d_copy_inside(x_row + j * step + copies[c].from, j * step + copies[c].at, there ? row_floats : 0,
+                             copies[c].floats, packed + copies[c].to);
         }
     };
     const bool rows_inside = h + windows.row_first >= 0 && h + windows.row_last < conv.in_h;
@@ -215,7 +217,7 @@ struct WeightAsk {
     return {data, ceil_div(floats, kLineFloats), kLineFloats, pitch};
   }
 };
-// Tensors of fewer floats are likely to be in a cache already.
+// Tensors of fewer floats are likely to be in a cache already (half of kStreamFloats: they are read, not written).
 static constexpr std::int64_t kAskFloats = std::int64_t{1} << 20;
 
 // How many rows of x, counted through all images, rows of pixels up to and with `row` read.
@@ -231,9 +233,10 @@ static inline WeightAsk conv2d_ask_for_x(const GatherConv& conv, const WeightBlo
   const bool skips_rows = conv.row_last - conv.row_first + 1 < conv.row_step;
   if (next >= next_end || skips_rows || conv.N * conv.in_h * row_floats < kAskFloats) return {};
   const std::int64_t read = conv2d_rows_read(conv, next - 1), end = conv2d_rows_read(conv, next_end - 1);
-  const bool some_channels = conv.n_taps == 1 && block.m1 - block.m0 < conv.depth;
+  const bool some_channels = conv.n_taps == 1 && block.m1 - block.m0 < conv.in_c;
   if (some_channels)
-    return WeightAsk::for_pixels(x + read * row_floats + conv.channel_first + block.m0, block.m1 - block.m0, conv.in_c);
+    return WeightAsk::for_pixels(x + read * row_floats + conv.channel_first + block.m0, block.m1 - block.m0,
+                                 conv.col_step * conv.in_c);
   return WeightAsk::for_span(x + read * row_floats, (end - read) * row_floats, pixels);
 }
 static inline WeightAsk conv2d_ask_for_dy(const GatherConv& conv, const WeightBlock& block, const ConvInput& dy,
@@ -299,7 +302,7 @@ struct WeightBand {
 };
 
 // Whether windows are read where they lie: copying them costs more than reading them from afar for each panel of
-// filters, if those are few.
+// filters, if those are few. Short ones would leave a tile a few rows for each tap.
 static inline bool conv2d_reads_in_place(const GatherConv& conv, const WeightBlock& block) {
   constexpr std::int64_t kLong = 24, kPanels = 4;
   return conv.channels >= kLong && block.k1 - block.k0 <= kPanels * kTileCols;

@@ -60,6 +60,9 @@ const ConvLine conv_lines[] = {
     {2, 3, 150, 5, 66, 2, 3, {1, 1}, {1, 1}, {1, 0, 1, 1}},     // and more than a band in one row
     {1, 30, 5, 40, 40, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}, 0},  // several bands
     {1, 4, 4, 17, 18, 3, 3, {1, 1}, {1, 1}, {7, 5, 6, 9}},      // windows that see padding alone
+    {2, 15, 14, 30, 8, 3, 2, {2, 1}, {2, 3}, {9, 8, 9, 8}},     // weight gradient: long windows in place, dilated
+    {2, 7, 8, 56, 70, 3, 3, {1, 1}, {1, 1}, {1, 1, 1, 1}, 2},   // in place, of a group
+    {1, 7, 7, 26, 140, 3, 3, {2, 2}, {1, 1}, {1, 1, 1, 1}},     // packed, for many filters
 };
 
 const std::int64_t dense_lines[][3] = {{1, 1, 1},     {1, 130, 3},   {7, 17, 33},  {13, 128, 16},

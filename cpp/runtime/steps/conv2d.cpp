@@ -119,6 +119,7 @@ GatherPlans plan_forward(const Dims& x, const Dims& w, const Attributes& a) {
   Conv2dShape s = conv2d_shape(x, w, a);
   if (!pools(a)) return plan_conv2d_forward(s);
   s.P -= s.P % 2, s.Q -= s.Q % 2;  // what no window of the pooling takes in is not computed
+  if (s.P < 1 || s.Q < 1) throw std::invalid_argument("conv2d: a result of one row or column has no 2x2 to pool");
   return plan_conv2d_windows(s, 2);
 }
 GatherPlans plan_backward_input(const Dims& dy, const Dims& w, const Attributes& a) {

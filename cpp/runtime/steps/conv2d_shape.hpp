@@ -21,9 +21,13 @@ inline Conv2dShape conv2d_shape(const std::vector<std::int64_t>& x, const std::v
   s.pad_top = pad[0], s.pad_bottom = pad[1], s.pad_left = pad[2], s.pad_right = pad[3];
   s.P = window_output_size(s.H, s.R, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
   s.Q = window_output_size(s.W, s.S, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
-  if (s.P < 1 || s.Q < 1)
-    throw std::invalid_argument("conv2d: a window of " + std::to_string(s.R) + "x" + std::to_string(s.S) +
-                                " does not fit in an image of " + std::to_string(s.H) + "x" + std::to_string(s.W));
+  if (s.P < 1 || s.Q < 1) {
+    const auto size = [](std::int64_t h, std::int64_t w) { return std::to_string(h) + "x" + std::to_string(w); };
+    throw std::invalid_argument(
+        "convolution: a window of " + size((s.R - 1) * s.dilation_h + 1, (s.S - 1) * s.dilation_w + 1) +
+        " does not fit in an image of " + size(s.H + s.pad_top + s.pad_bottom, s.W + s.pad_left + s.pad_right) +
+        ", its padding included");
+  }
   s.groups = a.integer("groups", 1);
   return s;
 }

@@ -31,7 +31,7 @@ struct GatherConv {
   // channels [channel_first, channel_first + channels) of a tensor (N, in_h, in_w, in_c).
   std::int64_t N, in_h, in_w, in_c, channel_first, channels;
   std::int64_t row_step, col_step, row_first, row_last, col_first, col_last;
-  bool padded;                    // some tap leaves the tensor: rows are copied into a zero-padded block first
+  bool padded;                    // some tap leaves the tensor: a gather copies rows into a zero-padded block first
   std::int64_t block_w, block_c;  // columns and channels of the block that is read (the tensor itself if not padded)
   // Write: pixel (i,j) of the grid is pixel (out_row_first + i*out_row_step, ...) of a tensor (N, out_h, out_w, out_c).
   std::int64_t grid_h, grid_w, out_h, out_w, out_c, out_channel_first, out_channels;
