@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cnnfast/kernels/conv2d_winograd.hpp"
+#include "conv2d.hpp"
 #include "conv2d_backward_weight.hpp"
 #include "lanes.hpp"
 #include "parallel.hpp"
